@@ -1,0 +1,68 @@
+# Two commands: `make serve` and `make test`. Both make what they need first, on a machine that
+# has Python 3.11 or newer and make. Everything is installed from lock files with hashes.
+
+VENV ?= .venv
+PORT ?= 8080
+IMAGE ?=
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+bin := $(VENV)/bin
+pip := $(bin)/python -m pip --disable-pip-version-check install --quiet --no-deps
+# One thread, few arenas: what the product is tuned for, here as in the container
+run := OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2
+
+.PHONY: help serve read test check reference training lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+serve: $(VENV)/.base ## the service on port 8080 (PORT=…)
+	$(run) $(bin)/anpr serve --port $(PORT)
+
+read: $(VENV)/.base ## read one photo: make read IMAGE=photo.jpg
+	@test -n "$(IMAGE)" || { echo "usage: make read IMAGE=photo.jpg" >&2; exit 2; }
+	@$(run) $(bin)/anpr read "$(IMAGE)"
+
+test: $(VENV)/.test ## the default test suite
+	$(run) $(bin)/python -m pytest
+
+check: $(VENV)/.test ## what CI checks beside the tests: lint, format, types
+	PATH="$(abspath $(bin)):$$PATH" scripts/check
+
+reference: $(VENV)/.reference ## add Ultralytics, PaddleOCR and Paddle (about 6 GB)
+
+training: $(VENV)/.training ## add what training needs (about 6 GB)
+
+lock: ## resolve the dependencies anew (needs uv)
+	scripts/lock
+
+clean: ## remove the environment and what was built
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# pip hashes every file against the lock; the package itself is linked, not copied
+$(VENV)/.base: $(VENV)/.python requirements/base.lock requirements/build.lock pyproject.toml
+	$(pip) --require-hashes -r requirements/base.lock -r requirements/build.lock
+	$(pip) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.base requirements/test.lock
+	$(pip) --require-hashes -r requirements/test.lock
+	@touch $@
+
+$(VENV)/.training: $(VENV)/.base requirements/training.lock
+	$(pip) --require-hashes -r requirements/training.lock
+	@touch $@
+
+# PaddleX looks for the metadata of opencv-contrib-python, whose files and those of
+# opencv-python-headless fight for the folder cv2: the headless ones are put there last.
+$(VENV)/.reference: $(VENV)/.base requirements/reference.lock
+	$(pip) --require-hashes -r requirements/reference.lock
+	$(pip) --force-reinstall --require-hashes -r requirements/opencv.lock
+	@touch $@
