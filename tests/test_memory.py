@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anpr import memory
+
+
+def test_resident_memory_follows_what_is_held() -> None:
+    before = memory.rss_mib()
+    held = np.ones(40 * memory.MIB, np.uint8)
+    grown = memory.rss_mib() - before
+    assert 30 < grown < 60
+    assert memory.peak_mib() >= memory.rss_mib() - 1
+    del held
+    memory.release()
+    assert memory.rss_mib() - before < 15
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "limit"),
+    [
+        ("memory.max", "1073741824\n", 1024),
+        ("memory.max", "max\n", None),
+        ("memory/memory.limit_in_bytes", "536870912\n", 512),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n", None),
+        ("memory.max", "nonsense", None),
+    ],
+)
+def test_the_limit_of_either_kind_of_cgroup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, limit: float | None
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    assert memory.limit_mib() == limit
+
+
+def test_use_of_the_cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "memory.current").write_text("10485760")
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    assert memory.cgroup_mib() == 10
+
+
+def test_without_proc_the_peak_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_STATM", tmp_path / "none")
+    assert memory.rss_mib() == pytest.approx(memory.peak_mib(), rel=0.1)
+
+
+def test_freezing_hides_objects_from_the_collector_and_unfreezing_shows_them() -> None:
+    memory.freeze()
+    assert gc.get_freeze_count() > 0
+    memory.unfreeze()
+    assert gc.get_freeze_count() == 0
