@@ -12,7 +12,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check install --quiet --no-dep
 # One thread, few arenas: what the product is tuned for, here as in the container
 run := OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2
 
-.PHONY: help serve read test check reference training lock clean
+.PHONY: readme help serve read test check reference training lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,6 +34,9 @@ check: $(VENV)/.test ## what CI checks beside the tests: lint, format, types
 reference: $(VENV)/.reference ## add Ultralytics, PaddleOCR and Paddle (about 6 GB)
 
 training: $(VENV)/.training ## add what training needs (about 6 GB)
+
+readme: $(VENV)/.base ## write the table of settings into the README
+	scripts/readme
 
 lock: ## resolve the dependencies anew (needs uv)
 	scripts/lock

@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     paddle_engine: Literal["onnxruntime", "paddle"] = Field(
         "onnxruntime", description="what PaddleOCR runs its models on"
     )
+    paddle_detection_model: str = Field(
+        "",
+        description="folder of PaddleOCR's text detector; empty: PP-OCRv6 small, which is ONNX, "
+        "so the engine paddle needs a folder in Paddle's format",
+    )
     threads: int = Field(1, ge=1, le=64, description="threads of a model's run")
     load: Literal["eager", "lazy"] = Field(
         "lazy", description="load the models at start, or with the first photo"

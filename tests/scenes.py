@@ -7,6 +7,8 @@ font is needed. The same arguments give the same pixels.
 from __future__ import annotations
 
 import io
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,3 +115,7 @@ def encode(image: Image.Image, format: str = "JPEG", **options: object) -> bytes
 
 def to_bgr(image: Image.Image) -> Pixels:
     return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+
+
+if __name__ == "__main__":  # python -m tests.scenes docs/car.jpg: the picture in the README
+    Path(sys.argv[1]).write_bytes(car_photo(*sys.argv[2:], quality=88))
