@@ -1,0 +1,25 @@
+"""The models that are shipped do at least this well on the photos that nothing was trained on."""
+
+from __future__ import annotations
+
+import pytest
+
+from anpr import Recognizer
+from anpr.settings import Settings
+from training import evaluate, paths
+from training.data import read_photos
+
+pytestmark = [pytest.mark.slow, pytest.mark.shared_data]
+
+
+def test_the_detector_finds_the_plates_of_val() -> None:
+    photos = list(read_photos(paths.shared_data() / "photos.jsonl", ["val"]))
+    figures = evaluate.detection(photos, Settings())
+    assert figures["sources"]["all"]["recall_at_p95"] >= 0.92
+
+
+@pytest.mark.parametrize(("split", "exact"), [("e2e", 0.85), ("world", 0.75)])
+def test_whole_photos_are_read(split: str, exact: float) -> None:
+    photos = read_photos(paths.shared_data() / "photos.jsonl", [split])
+    figures = evaluate.end_to_end(photos, Recognizer(Settings()))
+    assert figures["text"]["exact"] >= exact

@@ -1,0 +1,1 @@
+"""The training of the plate detector, see ``training/README.md``."""
