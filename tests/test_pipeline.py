@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import gc
+import statistics
+import threading
+import time
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import anpr
+from anpr import Recognizer, memory
+from anpr.deadline import Deadline
+from anpr.errors import CorruptImage, DeadlineExceeded, ModelMismatch, ModelMissing
+from anpr.pipeline import make_detector, make_reader
+from anpr.settings import Settings
+from anpr.types import Box
+from tests.fakes import FixedDetector, FixedReader
+from tests.scenes import car_photo, draw_car, draw_plate, encode, to_bgr
+
+
+def test_a_photo_goes_in_and_plates_come_out(recognizer: Recognizer) -> None:
+    scene, truth = draw_car(draw_plate("RK069AV"))
+    result = recognizer.read(encode(scene))
+    assert [plate.text for plate in result] == ["RK069AV"]
+    assert result[0].box.iou(truth) > 0.6
+    assert result[0].confidence > 0.8
+    assert (result.image.width, result.image.height, result.image.format) == (1280, 720, "jpeg")
+    assert set(result.models) == {"detector", "reader"}
+    assert all("@" in name for name in result.models.values())
+
+
+def test_pixels_and_bytes_are_read_alike(recognizer: Recognizer) -> None:
+    scene, _ = draw_car(draw_plate("B123XYZ"))
+    by_bytes = recognizer.read(encode(scene, "PNG"))
+    by_pixels = recognizer.read(to_bgr(scene))
+    assert by_pixels.image.format == "array"
+    assert [p.text for p in by_bytes] == [p.text for p in by_pixels] == ["B123XYZ"]
+    assert by_bytes[0].box == by_pixels[0].box
+
+
+def test_boxes_are_in_pixels_of_the_image_as_sent(recognizer: Recognizer) -> None:
+    scene, truth = draw_car(draw_plate(), (4000, 3000))
+    assert recognizer.read(encode(scene, quality=80))[0].box.iou(truth) > 0.6
+
+
+def test_a_road_without_cars_is_an_empty_result(recognizer: Recognizer) -> None:
+    result = recognizer.read(np.full((480, 640, 3), 90, np.uint8))
+    assert len(result) == 0
+
+
+def test_every_stage_tells_its_time_and_memory(recognizer: Recognizer) -> None:
+    result = recognizer.read(car_photo())
+    stages = {"decode", "detect", "crop", "read"}
+    assert set(result.timings_ms) == stages | {"total"}
+    assert set(result.memory_mib.stages) == stages
+    assert sum(result.timings_ms[s] for s in stages) <= result.timings_ms["total"]
+    assert 0 < result.memory_mib.rss <= result.memory_mib.peak + 1
+
+
+def test_a_plate_that_cannot_be_read_is_listed_without_text() -> None:
+    product = Recognizer(detector=FixedDetector(Box(10, 10, 60, 30)), reader=FixedReader(""))
+    (plate,) = product.read(car_photo())
+    assert (plate.text, plate.confidence, plate.lines) == ("", 0.0, ())
+
+
+def test_min_confidence_leaves_out_what_is_read_less_surely() -> None:
+    product = Recognizer(detector=FixedDetector(Box(10, 10, 60, 30)), reader=FixedReader())
+    assert len(product.read(car_photo(), min_confidence=0.95)) == 1
+    assert len(product.read(car_photo(), min_confidence=0.96)) == 0
+
+
+def test_no_more_plates_than_the_limit_surest_first() -> None:
+    boxes = [Box(x, 10, x + 40, 30) for x in range(0, 300, 50)]
+    product = Recognizer(
+        Settings(max_plates=2), detector=FixedDetector(*boxes), reader=FixedReader()
+    )
+    assert [plate.box.x1 for plate in product.read(car_photo(size=(640, 480)))] == [0, 50]
+
+
+def test_crops_are_padded_in_working_pixels_and_cut_from_the_finest() -> None:
+    reader = FixedReader()
+    product = Recognizer(detector=FixedDetector(Box(100, 100, 200, 130)), reader=reader)
+    product.read(np.zeros((1024, 2048, 3), np.uint8))  # worked on at half its size
+    assert reader.shapes == [(2 * (30 + 10), 2 * (100 + 10), 3)]
+
+
+def test_crops_are_never_larger_than_the_limit() -> None:
+    reader = FixedReader()
+    product = Recognizer(detector=FixedDetector(Box(0, 0, 1000, 900)), reader=reader)
+    product.read(np.zeros((1000, 1000, 3), np.uint8))
+    assert reader.shapes[0][0] <= 480
+    assert reader.shapes[0][1] <= 640
+
+
+def test_bad_bytes_are_a_typed_error_and_the_next_photo_is_read(recognizer: Recognizer) -> None:
+    photo = car_photo()
+    with pytest.raises(CorruptImage):
+        recognizer.read(photo[: len(photo) // 2])
+    assert recognizer.read(photo)[0].text == "RK069AV"
+
+
+def test_the_deadline_holds_within_a_stage_and_frees_the_turn() -> None:
+    product = Recognizer(
+        Settings(deadline_s=0.05), detector=FixedDetector(seconds=5), reader=FixedReader()
+    )
+    started = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        product.read(car_photo())
+    assert time.monotonic() - started < 2
+    with pytest.raises(DeadlineExceeded):
+        product.read(car_photo(), deadline=Deadline(0.01))
+
+
+def test_waiting_for_a_turn_counts_against_the_deadline() -> None:
+    product = Recognizer(detector=FixedDetector(seconds=0.5), reader=FixedReader())
+    first = threading.Thread(target=product.read, args=(car_photo(),))
+    first.start()
+    time.sleep(0.1)
+    with pytest.raises(DeadlineExceeded):
+        product.read(car_photo(), deadline=Deadline(0.05))
+    first.join()
+
+
+def test_a_cancelled_request_ends() -> None:
+    product = Recognizer(detector=FixedDetector(seconds=5), reader=FixedReader())
+    deadline = Deadline()
+    threading.Timer(0.05, deadline.cancel).start()
+    with pytest.raises(DeadlineExceeded):
+        product.read(car_photo(), deadline=deadline)
+
+
+def test_threads_take_turns() -> None:
+    class Alone(FixedDetector):
+        inside = 0
+        most = 0
+
+        def detect(self, image: object) -> list[object]:  # type: ignore[override]
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            time.sleep(0.01)
+            self.inside -= 1
+            return []
+
+    detector = Alone()
+    product = Recognizer(detector=detector, reader=FixedReader())  # type: ignore[arg-type]
+    photo = car_photo(size=(320, 240))
+    threads = [threading.Thread(target=product.read, args=(photo,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert detector.most == 1
+
+
+def test_models_load_with_the_first_photo_and_again_after_unloading() -> None:
+    product = Recognizer(Settings())
+    assert not product.loaded
+    assert product.read(car_photo())[0].text == "RK069AV"
+    assert product.loaded
+    product.unload()
+    assert not product.loaded
+    assert product.read(car_photo())[0].text == "RK069AV"
+
+
+def test_unloading_gives_memory_back() -> None:
+    product = Recognizer(Settings())
+    product.load()
+    product.read(car_photo())
+    held = memory.rss_mib()
+    product.unload()
+    assert held - memory.rss_mib() > 20
+
+
+def test_unloading_before_loading_is_harmless() -> None:
+    Recognizer(Settings()).unload()
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_collecting_after_every_stage_costs_little(recognizer: Recognizer, frozen: bool) -> None:
+    recognizer.read(car_photo())
+    if frozen:
+        memory.freeze()
+    try:
+        times = []
+        for _ in range(20):
+            started = time.perf_counter()
+            memory.collect()
+            times.append(time.perf_counter() - started)
+        assert statistics.median(times) < 0.002
+    finally:
+        memory.unfreeze()
+        gc.collect()
+
+
+def test_what_a_stage_leaves_in_cycles_is_collected() -> None:
+    class Node:
+        def __init__(self) -> None:
+            self.me = self
+
+    gone = weakref.ref(Node())
+    assert gone() is not None
+    memory.collect()
+    assert gone() is None
+
+
+def test_a_missing_manifest_is_a_typed_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match=r"models\.toml"):
+        Recognizer(Settings(weights_dir=tmp_path)).read(car_photo())
+
+
+def test_a_missing_and_an_altered_model_are_typed_errors(tmp_path: Path) -> None:
+    source = Settings().weights_dir
+    (tmp_path / "models.toml").write_bytes((source / "models.toml").read_bytes())
+    settings = Settings(weights_dir=tmp_path)
+    with pytest.raises(ModelMissing, match=r"plate-detector\.onnx"):
+        Recognizer(settings).load()
+    altered = bytearray((source / "plate-detector.onnx").read_bytes())
+    altered[5_000_000] ^= 1
+    (tmp_path / "plate-detector.onnx").write_bytes(altered)
+    with pytest.raises(ModelMismatch, match=r"plate-detector\.onnx"):
+        Recognizer(settings).load()
+
+
+def test_models_can_be_named_by_path(tmp_path: Path) -> None:
+    weights = Settings().weights_dir
+    settings = Settings(detector_model=str(weights / "plate-detector.onnx"))
+    assert make_detector(settings).name == "plate-detector"
+    settings = Settings(reader_model=str(tmp_path / "none.onnx"))
+    with pytest.raises(ModelMissing):
+        make_reader(settings).load()
+
+
+def test_the_short_way() -> None:
+    assert anpr.read(car_photo())[0].text == "RK069AV"
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_many_photos(recognizer: Recognizer) -> None:
+    photos = [car_photo(size=s) for s in ((1280, 720), (640, 480), (720, 1280), (2400, 1600))]
+    for photo in photos * 5:
+        recognizer.read(photo)
+    before = memory.rss_mib()
+    for photo in photos * 40:
+        recognizer.read(photo)
+    assert memory.rss_mib() - before < 8
