@@ -4,6 +4,14 @@
 VENV ?= .venv
 PORT ?= 8080
 IMAGE ?=
+# How images are made and run; podman and buildah do as well as docker:
+#   CONTAINER=podman BUILDAH_FORMAT=docker (the image format that has health checks)
+export CONTAINER ?= docker
+export IMAGE_TAG ?= anpr:latest
+IMAGE_BUILD ?= $(CONTAINER) build --tag
+export IMAGE_RUN ?= $(CONTAINER) run --memory 1g --memory-swap 1g --cpus 1 --network host
+# address of a package index with CPU wheels of Torch, for image-reference
+TORCH_INDEX ?=
 PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
@@ -12,7 +20,8 @@ pip := $(bin)/python -m pip --disable-pip-version-check install --quiet --no-dep
 # One thread, few arenas: what the product is tuned for, here as in the container
 run := OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2
 
-.PHONY: readme help serve read test check reference training lock clean
+.PHONY: readme reference-test help serve read test check reference training lock clean
+.PHONY: image image-test image-lambda image-reference image-test-reference
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -33,7 +42,25 @@ check: $(VENV)/.test ## what CI checks beside the tests: lint, format, types
 
 reference: $(VENV)/.reference ## add Ultralytics, PaddleOCR and Paddle (about 6 GB)
 
+reference-test: $(VENV)/.test $(VENV)/.training $(VENV)/.reference ## test what needs Ultralytics or Paddle
+	$(run) $(bin)/python -m pytest -m "reference and not container"
+
 training: $(VENV)/.training ## add what training needs (about 6 GB)
+
+image: ## the container image (IMAGE_TAG=…)
+	$(IMAGE_BUILD) $(IMAGE_TAG) . --target runtime
+
+image-test: $(VENV)/.test ## measure the image in 1 GiB and one CPU
+	$(run) $(bin)/python -m pytest -s -m "container and not reference" tests/container
+
+image-lambda: ## the image for AWS Lambda
+	$(IMAGE_BUILD) $(IMAGE_TAG)-lambda . --target lambda
+
+image-reference: ## the image with Ultralytics and PaddleOCR (about 6 GB)
+	$(IMAGE_BUILD) $(IMAGE_TAG)-reference . --target reference --build-arg "TORCH_INDEX=$(TORCH_INDEX)"
+
+image-test-reference: $(VENV)/.test ## measure that image in the same way
+	$(run) $(bin)/python -m pytest -s -m "container and reference" tests/container
 
 readme: $(VENV)/.base ## write the table of settings into the README
 	scripts/readme
