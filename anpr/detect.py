@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import cv2
@@ -29,11 +30,21 @@ PADDING_VALUE: Final = 114  # grey of the letterbox
 STRIDE: Final = 32  # of the coarsest YOLO level: sides of the input are multiples of it
 
 
-def letterbox(image: Image, side: int, *, square: bool = False) -> tuple[Image, float, int, int]:
+@dataclass(frozen=True, slots=True)
+class Letterboxed:
+    """A point (x, y) of the image lies at (x · scale_x + left, y · scale_y + top) of ``pixels``."""
+
+    pixels: Image
+    scale_x: float
+    scale_y: float
+    left: int
+    top: int
+
+
+def letterbox(image: Image, side: int, *, square: bool = False) -> Letterboxed:
     """Scale the longer side to ``side`` and pad with grey to multiples of ``STRIDE``.
 
-    Returns (letterboxed image, scale, left, top): a point (x, y) of ``image`` lies at
-    (x · scale + left, y · scale + top). ``square`` pads to side × side. The arithmetic is that of
+    ``square`` pads to side × side. The scales of both axes differ by the rounding to whole pixels. The arithmetic is that of
     Ultralytics' ``LetterBox`` (auto=True), rounding included, so that both runtimes see the same
     pixels.
     """
@@ -52,7 +63,8 @@ def letterbox(image: Image, side: int, *, square: bool = False) -> tuple[Image, 
     top, bottom = round(pad_y / 2 - 0.1), round(pad_y / 2 + 0.1)
     grey = (PADDING_VALUE,) * 3
     boxed = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=grey)
-    return np.asarray(boxed, np.uint8), scale, left, top
+    pixels = np.asarray(boxed, np.uint8)
+    return Letterboxed(pixels, new_width / width, new_height / height, left, top)
 
 
 def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], iou: float) -> list[int]:
@@ -172,11 +184,12 @@ class OnnxDetector(_TwoLooks):
             if side != self._side:
                 return []
             side = fixed
-        boxed, scale, left, top = letterbox(image, side, square=isinstance(fixed, int))
+        boxed = letterbox(image, side, square=isinstance(fixed, int))
         # one pass: BGR → RGB, HWC → NCHW, 0…255 → 0…1
-        batch = cv2.dnn.blobFromImage(boxed, 1 / 255, swapRB=True)
+        batch = cv2.dnn.blobFromImage(boxed.pixels, 1 / 255, swapRB=True)
         boxes, scores = decode_head(self._model.run(np.asarray(batch)), self._confidence)
-        boxes = (boxes - np.array([left, top, left, top], np.float32)) / scale
+        boxes -= np.array([boxed.left, boxed.top] * 2, np.float32)
+        boxes /= np.array([boxed.scale_x, boxed.scale_y] * 2, np.float32)
         height, width = image.shape[:2]
         return _detections(boxes, scores, width, height)
 

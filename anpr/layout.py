@@ -11,6 +11,7 @@ structures and skew scan in digitized documents", ICPR 1986, for the slant by la
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
 # Chosen on dev crops and world photos; the readings change little for values nearby.
 _HEIGHT: Final = 64  # rows of the image that is analysed; wide plates come out below 320 columns
 _MAX_WIDTH: Final = 320
-_SLANTS_DEG: Final = tuple(range(-20, 21, 2))
+SLANTS_DEG: Final = tuple(range(-20, 21, 2))
 _MARGIN: Final = 0.06  # share of the width at each side that is left out: frames, bolts, background
 _LEVEL: Final = 0.45  # of the way from the emptiest row to the fullest: above it, a row has text
 _MIN_ROWS: Final = 4
+_MIDDLE: Final = 0.3  # lines that touch part between this share of their band and 1 minus it
 _SECOND_LINE: Final = 0.55  # a line of the registration is at least this high, the other being 1
 
 
@@ -41,11 +43,12 @@ class Layout:
     """``slant_deg`` is how far the text falls (positive) or rises from left to right.
 
     ``bands`` are the rows with text as (top, bottom), shares of the height of the crop once its
-    slant is taken out, from top to bottom.
+    slant is taken out, from top to bottom; ``rows`` is the profile that they were found in.
     """
 
     slant_deg: float
     bands: tuple[tuple[float, float], ...]
+    rows: tuple[float, ...] = ()
 
     @property
     def main(self) -> tuple[float, float] | None:
@@ -63,13 +66,26 @@ class Layout:
         upper, lower = sorted((first, second))
         return upper, lower
 
+    @property
+    def halves(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
+        """The highest band, cut at its emptiest row near the middle: lines that touch."""
+        if self.main is None:
+            return None
+        top, bottom = self.main
+        third = (bottom - top) * _MIDDLE
+        first, last = (round(y * len(self.rows)) for y in (top + third, bottom - third))
+        if last <= first:
+            return None
+        cut = min(range(first, last), key=self.rows.__getitem__) / len(self.rows)
+        return (top, cut), (cut, bottom)
+
 
 def _height(band: tuple[float, float]) -> float:
     return band[1] - band[0]
 
 
-def analyse(crop: Image) -> Layout:
-    """The layout of the text on a BGR crop (H, W, 3); a millisecond or two."""
+def analyse(crop: Image, slants_deg: Sequence[int] = SLANTS_DEG) -> Layout:
+    """The layout of the text on a BGR crop (H, W, 3), at one of these slants; a millisecond."""
     height, width = crop.shape[:2]
     columns = min(_MAX_WIDTH, max(16, round(width * _HEIGHT / height)))
     grey = cv2.resize(
@@ -83,11 +99,12 @@ def analyse(crop: Image) -> Layout:
     # the analysed image may be squeezed sideways: its slants are steeper than the crop's
     squeeze = (columns / width) / (_HEIGHT / height)
     profiles = {
-        slant: _profile(strokes, math.tan(math.radians(slant)) / squeeze) for slant in _SLANTS_DEG
+        slant: _profile(strokes, math.tan(math.radians(slant)) / squeeze) for slant in slants_deg
     }
     slant = max(profiles, key=lambda angle: float(profiles[angle].var()))
     rows = np.asarray(cv2.GaussianBlur(profiles[slant].reshape(-1, 1), (1, 5), 0), np.float32)
-    return Layout(float(slant), tuple(_bands(rows.ravel())))
+    rows = rows.ravel()
+    return Layout(float(slant), tuple(_bands(rows)), tuple(rows.tolist()))
 
 
 def _profile(strokes: NDArray[np.float32], slope: float) -> NDArray[np.float32]:

@@ -31,6 +31,7 @@ MAX_INPUT_WIDTH: Final = 1280
 _STRIP_MARGINS: Final = (0.15, 0.3)  # around a line of text, shares of its height
 _SIDE: Final = 0.04  # of the width at each side: padding and frame, which read as 1 or I
 _SURE: Final = 0.97  # a view read this surely is not looked at again
+_DOUBTFUL: Final = 0.9  # read less surely as one line, it is tried as two that touch
 _SURE_LINE: Final = 0.7  # each line of a two-line plate must be read at least this surely
 
 
@@ -89,20 +90,47 @@ class OnnxReader:
         seen = layout.analyse(crop)
         straight = _without_sides(layout.level(crop, seen.slant_deg))
         if seen.pair is not None:
-            views = [
-                self._probabilities(layout.strip(straight, b, _STRIP_MARGINS[0])) for b in seen.pair
-            ]
-            if all(ctc.greedy(v, self._alphabet).confidence >= _SURE_LINE for v in views):
+            views = self._two_lines(straight, seen.pair)
+            if self._least(views) >= _SURE_LINE:
                 return self._reading(views, top_n)
+        best, best_confidence = self._one_line(straight, seen)
+        if best_confidence < _DOUBTFUL:
+            views = self._touching_lines(crop, seen)
+            if self._least(views) >= max(_SURE_LINE, best_confidence):
+                return self._reading(views, top_n)
+        return self._reading([best], top_n)
+
+    def _one_line(self, crop: Image, seen: layout.Layout) -> tuple[NDArray[np.float32], float]:
+        """The surest view of a levelled crop as one line, and how sure it is."""
         best, best_confidence = np.zeros((0, 1 + len(self._alphabet)), np.float32), -1.0
-        for view in self._views(straight, seen):
+        for view in self._views(crop, seen):
             probabilities = self._probabilities(view)
-            confidence = ctc.greedy(probabilities, self._alphabet).confidence
+            confidence = self._least([probabilities])
             if confidence > best_confidence:
                 best, best_confidence = probabilities, confidence
             if confidence >= _SURE:
                 break
-        return self._reading([best], top_n)
+        return best, best_confidence
+
+    def _touching_lines(self, crop: Image, seen: layout.Layout) -> list[NDArray[np.float32]]:
+        """Two lines without a gap between them; on a square plate their slant may mislead."""
+        found: list[list[NDArray[np.float32]]] = []
+        for one in (seen, layout.analyse(crop, (0,))):
+            if one.halves is not None:
+                straight = _without_sides(layout.level(crop, one.slant_deg))
+                found.append(self._two_lines(straight, one.halves))
+            if seen.slant_deg == 0:
+                break
+        return max(found, key=self._least, default=[])
+
+    def _two_lines(
+        self, crop: Image, bands: tuple[tuple[float, float], tuple[float, float]]
+    ) -> list[NDArray[np.float32]]:
+        return [self._probabilities(layout.strip(crop, band, _STRIP_MARGINS[0])) for band in bands]
+
+    def _least(self, views: list[NDArray[np.float32]]) -> float:
+        """The confidence of the line that is read least surely; 0 without lines."""
+        return min((ctc.greedy(view, self._alphabet).confidence for view in views), default=0.0)
 
     def _views(self, crop: Image, seen: layout.Layout) -> Iterator[Image]:
         if seen.main is not None:

@@ -26,19 +26,25 @@ def raw_head(*boxes: tuple[float, float, float, float, float]) -> np.ndarray:
 
 
 def test_letterbox_of_a_wide_image_is_padded_to_the_stride() -> None:
-    boxed, scale, left, top = letterbox(np.zeros((720, 1280, 3), np.uint8), 320)
-    assert (boxed.shape, scale, left, top) == ((192, 320, 3), 0.25, 0, 6)
-    assert boxed[0, 0].tolist() == [114] * 3
+    boxed = letterbox(np.zeros((720, 1280, 3), np.uint8), 320)
+    assert boxed.pixels.shape == (192, 320, 3)
+    assert (boxed.scale_x, boxed.scale_y, boxed.left, boxed.top) == (0.25, 0.25, 0, 6)
+    assert boxed.pixels[0, 0].tolist() == [114] * 3
+
+
+def test_the_scales_of_both_axes_follow_the_rounding_to_whole_pixels() -> None:
+    boxed = letterbox(np.zeros((101, 1000, 3), np.uint8), 320)
+    assert (boxed.scale_x, boxed.scale_y) == (0.32, 32 / 101)
 
 
 def test_letterbox_to_a_square() -> None:
-    boxed, _, left, top = letterbox(np.zeros((720, 1280, 3), np.uint8), 320, square=True)
-    assert (boxed.shape, left, top) == ((320, 320, 3), 0, 70)
+    boxed = letterbox(np.zeros((720, 1280, 3), np.uint8), 320, square=True)
+    assert (boxed.pixels.shape, boxed.left, boxed.top) == ((320, 320, 3), 0, 70)
 
 
 def test_letterbox_enlarges_small_images_and_keeps_slivers() -> None:
-    assert letterbox(np.zeros((100, 160, 3), np.uint8), 320)[0].shape == (224, 320, 3)
-    assert letterbox(np.zeros((8, 4000, 3), np.uint8), 320)[0].shape == (32, 320, 3)
+    assert letterbox(np.zeros((100, 160, 3), np.uint8), 320).pixels.shape == (224, 320, 3)
+    assert letterbox(np.zeros((8, 4000, 3), np.uint8), 320).pixels.shape == (32, 320, 3)
 
 
 def test_nms_keeps_the_best_of_what_overlaps() -> None:

@@ -53,3 +53,20 @@ def test_a_strip_holds_its_band_and_a_margin() -> None:
     assert (part[0, 0, 0], part[-1, 0, 0]) == (35, 64)
     assert layout.strip(crop, (0.0, 1.0), 0.5).shape[0] == 100
     assert layout.strip(crop[:3], (0.5, 0.5), 0).shape[0] >= 1
+
+
+def test_a_band_is_cut_in_the_middle_where_it_is_emptiest() -> None:
+    rows = [0.0, 9, 9, 9, 9, 9, 2, 9, 9, 9, 9, 0]
+    halves = layout.Layout(0, ((1 / 12, 11 / 12),), tuple(rows)).halves
+    assert halves == ((1 / 12, 6 / 12), (6 / 12, 11 / 12))
+
+
+def test_without_bands_there_are_no_halves() -> None:
+    assert layout.Layout(0, ()).halves is None
+    assert layout.Layout(0, ((0.0, 0.1),), (0.0, 1.0)).halves is None
+
+
+def test_lines_that_touch_are_one_band_with_halves() -> None:
+    crop = plate_pixels("AB12", "CDE", height=110)
+    squeezed = layout.analyse(np.ascontiguousarray(crop[::2]))
+    assert squeezed.halves is not None

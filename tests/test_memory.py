@@ -64,6 +64,7 @@ def test_the_peak_is_this_programs_own_not_its_parents() -> None:
 
 def test_freezing_hides_objects_from_the_collector_and_unfreezing_shows_them() -> None:
     memory.freeze()
-    assert gc.get_freeze_count() > 0
+    frozen = gc.get_freeze_count()
     memory.unfreeze()
-    assert gc.get_freeze_count() == 0
+    # from Python 3.12 on, immortal objects stay frozen
+    assert gc.get_freeze_count() < frozen / 10

@@ -123,3 +123,15 @@ def test_the_input_is_never_wider_than_its_limit() -> None:
 
 def test_the_alphabet_is_that_of_plates() -> None:
     assert len(PLATE_ALPHABET) == 36
+
+
+@pytest.mark.parametrize("lines", [("P936", "EAB"), ("GAL", "8400"), ("59X1", "23456")])
+@pytest.mark.parametrize("gap", [0.0, 0.06])
+def test_two_lines_that_all_but_touch_are_read_as_two(
+    reader: Reader, lines: tuple[str, str], gap: float
+) -> None:
+    upper, lower = (plate_pixels(line, height=60)[14:-14, 20:-20] for line in lines)
+    width = min(upper.shape[1], lower.shape[1])
+    space = np.full((round(60 * gap), width, 3), 255, np.uint8)
+    crop = np.vstack([upper[:, :width], space, lower[:, :width]])
+    assert reader.read(crop).lines == lines

@@ -37,11 +37,13 @@ def test_after_unloading_it_loads_and_freezes_again() -> None:
     service = Service()
     engine = engine_of(service)
     engine.load()
+    frozen = gc.get_freeze_count()
     service.recognizer.unload()
-    assert gc.get_freeze_count() == 0
+    # from Python 3.12 on, immortal objects stay frozen
+    assert gc.get_freeze_count() < frozen / 10
 
     engine.read(photo(), Options(), Deadline())
-    assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() > frozen / 2
 
 
 def test_a_collection_is_quick_once_frozen() -> None:
