@@ -21,7 +21,7 @@ pip := $(bin)/python -m pip --disable-pip-version-check install --quiet --no-dep
 run := OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2
 
 .PHONY: readme reference-test help serve read test check reference training lock clean
-.PHONY: image image-test image-lambda image-reference image-test-reference
+.PHONY: image image-test image-lambda image-test-lambda image-reference image-test-reference
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,27 +40,30 @@ test: $(VENV)/.test ## the default test suite
 check: $(VENV)/.test ## what CI checks beside the tests: lint, format, types
 	PATH="$(abspath $(bin)):$$PATH" scripts/check
 
-reference: $(VENV)/.reference ## add Ultralytics, PaddleOCR and Paddle (about 6 GB)
+reference: $(VENV)/.reference ## add Ultralytics, PaddleOCR and Paddle (about 7 GB)
 
 reference-test: $(VENV)/.test $(VENV)/.training $(VENV)/.reference ## test what needs Ultralytics or Paddle
 	$(run) $(bin)/python -m pytest -m "reference and not container"
 
-training: $(VENV)/.training ## add what training needs (about 6 GB)
+training: $(VENV)/.training ## add what training needs (about 7 GB)
 
 image: ## the container image (IMAGE_TAG=…)
 	$(IMAGE_BUILD) $(IMAGE_TAG) . --target runtime
 
 image-test: $(VENV)/.test ## measure the image in 1 GiB and one CPU
-	$(run) $(bin)/python -m pytest -s -m "container and not reference" tests/container
+	$(run) $(bin)/python -m pytest -s -m container tests/container/test_lean.py
 
 image-lambda: ## the image for AWS Lambda
 	$(IMAGE_BUILD) $(IMAGE_TAG)-lambda . --target lambda
 
-image-reference: ## the image with Ultralytics and PaddleOCR (about 6 GB)
+image-test-lambda: $(VENV)/.test ## let that image answer events
+	$(run) $(bin)/python -m pytest -s -m container tests/container/test_lambda.py
+
+image-reference: ## the image with Ultralytics and PaddleOCR (about 7 GB)
 	$(IMAGE_BUILD) $(IMAGE_TAG)-reference . --target reference --build-arg "TORCH_INDEX=$(TORCH_INDEX)"
 
 image-test-reference: $(VENV)/.test ## measure that image in the same way
-	$(run) $(bin)/python -m pytest -s -m "container and reference" tests/container
+	$(run) $(bin)/python -m pytest -s -m container tests/container/test_reference.py
 
 readme: $(VENV)/.base ## write the table of settings into the README
 	scripts/readme

@@ -51,6 +51,13 @@ def _parser() -> argparse.ArgumentParser:
         "--top-n", type=_whole, default=1, metavar="N", help="candidates of each plate (1)"
     )
     read.add_argument(
+        "--regions",
+        type=_names,
+        default=(),
+        metavar="R,R",
+        help="regions (pl) and groups (eu) whose plates come first among candidates",
+    )
+    read.add_argument(
         "--min-confidence",
         type=_share,
         default=0.0,
@@ -82,6 +89,17 @@ def _whole(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    from anpr.formats import expand
+
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    try:
+        expand(names)
+    except AnprError as error:
+        raise argparse.ArgumentTypeError(error.sentence) from error
+    return names
 
 
 def _share(text: str) -> float:
@@ -140,7 +158,10 @@ def _read(options: argparse.Namespace) -> int:
         try:
             data = sources.load(image, max_bytes=settings.max_image_bytes, fetcher=fetcher)
             result = recognizer.read(
-                data, top_n=options.top_n, min_confidence=options.min_confidence
+                data,
+                top_n=options.top_n,
+                regions=options.regions,
+                min_confidence=options.min_confidence,
             )
             answer = record.result_record(result)
             draw(data, image.name, result)

@@ -12,10 +12,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from anpr.types import Character
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 _NEGLIGIBLE: Final = 1e-4  # a character less likely than this in a time step starts no candidate
@@ -75,6 +76,40 @@ def probability(probabilities: NDArray[np.float32], alphabet: str, text: str) ->
             forward[state] = reach * row[column]
         started = True
     return min(1.0, sum(forward[-2:]))
+
+
+def align(probabilities: NDArray[np.float32], alphabet: str, text: str) -> tuple[Character, ...]:
+    """The characters of ``text`` where they most likely stand (Viterbi), with their confidences.
+
+    As in ``greedy``, a character's confidence is its highest probability there.
+    """
+    columns = [0]
+    for character in text:
+        columns += [alphabet.index(character) + 1, 0]
+    rows = np.log(np.maximum(probabilities[:, columns], 1e-9))
+    states = np.arange(len(columns))
+    jumps = np.array([s > 1 and columns[s] not in (0, columns[s - 2]) for s in states])
+    score = np.full(len(columns), -np.inf)
+    score[:2] = rows[0, :2]
+    came = np.zeros(rows.shape, np.intp)
+    for step in range(1, len(rows)):
+        ways = np.full((3, len(columns)), -np.inf)
+        ways[0] = score
+        ways[1, 1:] = score[:-1]
+        ways[2, 2:] = np.where(jumps[2:], score[:-2], -np.inf)
+        came[step] = ways.argmax(axis=0)
+        score = ways.max(axis=0) + rows[step]
+    state = len(columns) - 1 - int(len(columns) > 1 and score[-2] > score[-1])
+    highest = [0.0] * len(text)
+    for step in range(len(rows) - 1, -1, -1):
+        if state % 2:
+            here = float(probabilities[step, columns[state]])
+            highest[state // 2] = max(highest[state // 2], here)
+        state -= int(came[step, state])
+    return tuple(
+        Character(character, min(1.0, confidence))
+        for character, confidence in zip(text, highest, strict=True)
+    )
 
 
 def beam(

@@ -44,9 +44,9 @@ class Letterboxed:
 def letterbox(image: Image, side: int, *, square: bool = False) -> Letterboxed:
     """Scale the longer side to ``side`` and pad with grey to multiples of ``STRIDE``.
 
-    ``square`` pads to side × side. The scales of both axes differ by the rounding to whole pixels. The arithmetic is that of
-    Ultralytics' ``LetterBox`` (auto=True), rounding included, so that both runtimes see the same
-    pixels.
+    ``square`` pads to side × side. The scales of both axes differ by the rounding to whole pixels.
+    The arithmetic is that of Ultralytics' ``LetterBox`` (auto=True), rounding included, so that
+    both runtimes see the same pixels.
     """
     height, width = image.shape[:2]
     scale = side / max(height, width)

@@ -177,18 +177,34 @@ class OnnxReader:
             ctc.probability(view, self._alphabet, line.text)
             for view, line in zip(views, lines, strict=True)
         )
-        others: dict[str, float] = {}
-        if top_n > 1:
-            beams = [ctc.beam(view, self._alphabet, width=top_n) for view in views]
-            for parts in itertools.product(*beams):
-                other = "".join(part for part, _ in parts)
-                others[other] = others.get(other, 0.0) + math.prod(p for _, p in parts)
-        ranked = sorted(others.items(), key=lambda item: -item[1])
-        rest = [Candidate(other, p) for other, p in ranked if other not in ("", text)]
-        return Reading(
-            text=text,
-            confidence=confidence,
-            lines=tuple(line.text for line in lines),
-            characters=tuple(character for line in lines for character in line.characters),
-            candidates=(Candidate(text, confidence), *rest[: top_n - 1]),
-        )
+        texts = tuple(line.text for line in lines)
+        characters = tuple(character for line in lines for character in line.characters)
+        first = Candidate(text, confidence, lines=texts, characters=characters)
+        others = self._others(views, text, top_n - 1) if top_n > 1 else []
+        return Reading((first, *others))
+
+    def _others(self, views: list[NDArray[np.float32]], text: str, most: int) -> list[Candidate]:
+        """The likeliest texts but ``text``, lines combined."""
+        beams = [ctc.beam(view, self._alphabet, width=most + 1) for view in views]
+        found: dict[str, tuple[float, tuple[str, ...]]] = {}
+        for parts in itertools.product(*beams):
+            lines = tuple(part for part, _ in parts)
+            probability, likeliest = found.get("".join(lines), (0.0, lines))
+            total = probability + math.prod(p for _, p in parts)
+            found["".join(lines)] = (total, likeliest)
+        found.pop(text, None)
+        found.pop("", None)
+        ranked = sorted(found.items(), key=lambda item: -item[1][0])[:most]
+        return [
+            Candidate(
+                other,
+                probability,
+                lines=lines,
+                characters=tuple(
+                    character
+                    for view, line in zip(views, lines, strict=True)
+                    for character in ctc.align(view, self._alphabet, line)
+                ),
+            )
+            for other, (probability, lines) in ranked
+        ]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from anpr import imaging, memory
+from anpr import formats, imaging, memory
 from anpr.deadline import Deadline, current
 from anpr.detect import OnnxDetector, UltralyticsDetector
 from anpr.errors import DeadlineExceeded
@@ -23,7 +23,7 @@ from anpr.models import manifest
 from anpr.ocr import OnnxReader
 from anpr.paddle import PaddleReader
 from anpr.settings import Settings
-from anpr.types import Box, Detection, Detector, MemoryUse, Plate, Reader, Result
+from anpr.types import Box, Detection, Detector, MemoryUse, Plate, Reader, Reading, Result
 
 if TYPE_CHECKING:
     from anpr.fetch import Fetcher
@@ -85,6 +85,7 @@ class Recognizer:
         image: bytes | Image,
         *,
         top_n: int = 1,
+        regions: Iterable[str] = (),
         min_confidence: float = 0.0,
         deadline: Deadline | None = None,
     ) -> Result:
@@ -93,11 +94,13 @@ class Recognizer:
         ``image`` is the bytes of a JPEG, PNG, WebP, BMP, TIFF or GIF file, or a uint8 BGR array
         of shape (H, W, 3). A plate that is found but cannot be read has the text "" and
         confidence 0; ``min_confidence`` leaves out plates that are read less surely. ``top_n``
-        is how many candidates each plate may have. Without a ``deadline`` of the caller's, that
-        of the settings holds.
+        is how many candidates each plate may have; those that look like plates of ``regions``
+        (codes such as "pl", groups such as "eu") come first. Without a ``deadline`` of the
+        caller's, that of the settings holds.
 
-        Raises ``ImageError``, ``ModelError`` or ``DeadlineExceeded``.
+        Raises ``ImageError``, ``ModelError``, ``InvalidOption`` or ``DeadlineExceeded``.
         """
+        among = formats.expand(regions)
         deadline = deadline or Deadline(self._settings.deadline_s)
         with self._my_turn(deadline), deadline:
             self.load()
@@ -115,7 +118,7 @@ class Recognizer:
             with stages.measure("read"):
                 crops.reverse()  # each crop is dropped as soon as it is read
                 plates = [
-                    self._read(crops.pop(), detection, box, top_n)
+                    self._read(crops.pop(), detection, box, top_n, among)
                     for detection, box in zip(found, boxes, strict=True)
                 ]
         return Result(
@@ -160,16 +163,22 @@ class Recognizer:
             max_height=settings.crop_height_px,
         )
 
-    def _read(self, crop: Image, detection: Detection, box: Box, top_n: int) -> Plate:
-        reading = self._models()[1].read(crop, top_n=top_n)
+    def _read(
+        self, crop: Image, detection: Detection, box: Box, top_n: int, among: frozenset[str]
+    ) -> Plate:
+        # a text that fits may stand further down than the caller wants to see
+        sought = max(top_n, _SOUGHT) if among else top_n
+        reading = self._models()[1].read(crop, top_n=sought)
+        ranked = Reading(tuple(formats.rank(reading.candidates, among)[:top_n]))
         return Plate(
-            text=reading.text,
-            confidence=reading.confidence,
+            text=ranked.text,
+            confidence=ranked.confidence,
             detection_confidence=detection.confidence,
             box=box,
-            lines=reading.lines,
-            characters=reading.characters,
-            candidates=reading.candidates,
+            lines=ranked.lines,
+            characters=ranked.characters,
+            candidates=ranked.candidates,
+            region=formats.region_of(ranked.text, among),
         )
 
 
@@ -203,6 +212,8 @@ class _Stages:
             stages=dict(self._growth),
         )
 
+
+_SOUGHT: Final = 10  # candidates that are ranked where regions are given
 
 _DETECTORS: Final[dict[str, tuple[type[OnnxDetector | UltralyticsDetector], str]]] = {
     "onnx": (OnnxDetector, "plate-detector"),

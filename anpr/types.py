@@ -80,11 +80,18 @@ class Character:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to read the plate. ``region`` names a region whose format the text has, if any."""
+    """One way to read a plate.
+
+    ``text`` is upper case without separators, its ``lines`` joined from top to bottom.
+    ``confidence`` is how likely the model holds exactly this text. ``region`` names a region
+    whose format the text has, if any.
+    """
 
     text: str
     confidence: float
     region: str | None = None
+    lines: tuple[str, ...] = ()
+    characters: tuple[Character, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +102,35 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader saw on one crop.
+    """What a reader saw on one crop: the text it holds for right, then others, likeliest first.
 
-    ``text`` is upper case without separators, the lines joined from top to bottom; it is empty,
-    with confidence 0, where nothing could be read. ``confidence`` is the geometric mean of the
-    characters' probabilities. ``candidates`` begins with the text itself, most likely first.
+    Without candidates nothing could be read: the text is empty, its confidence 0.
     """
 
-    text: str = ""
-    confidence: float = 0.0
-    lines: tuple[str, ...] = ()
-    characters: tuple[Character, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def best(self) -> Candidate:
+        return self.candidates[0] if self.candidates else _NOTHING
+
+    @property
+    def text(self) -> str:
+        return self.best.text
+
+    @property
+    def confidence(self) -> float:
+        return self.best.confidence
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return self.best.lines
+
+    @property
+    def characters(self) -> tuple[Character, ...]:
+        return self.best.characters
+
+
+_NOTHING = Candidate("", 0.0)
 
 
 @dataclass(frozen=True, slots=True)

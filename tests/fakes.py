@@ -57,11 +57,13 @@ class FixedReader:
         if not self._text:
             return Reading()
         return Reading(
-            text=self._text,
-            confidence=self._confidence,
-            lines=(self._text,),
-            characters=tuple(Character(one, self._confidence) for one in self._text),
-            candidates=tuple(
-                Candidate(self._text + "X" * i, self._confidence / (i + 1)) for i in range(top_n)
-            ),
+            tuple(
+                self._candidate(self._text + "X" * i, self._confidence / (i + 1))
+                for i in range(top_n)
+            )
         )
+
+    @staticmethod
+    def _candidate(text: str, confidence: float) -> Candidate:
+        characters = tuple(Character(one, confidence) for one in text)
+        return Candidate(text, confidence, lines=(text,), characters=characters)

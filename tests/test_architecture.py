@@ -27,6 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "ctc": {"types"},
     "layout": {"types"},
     "imaging": LOWEST,
+    "formats": LOWEST,
     "record": LOWEST,
     "onnx": PURE,
     "fetch": PURE,
@@ -38,7 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "output": LOWEST,
     "annotate": LOWEST | {"imaging"},
     "pipeline": PURE
-    | {"settings", "imaging", "onnx", "detect", "ocr", "paddle", "fetch", "models"},
+    | {"settings", "formats", "imaging", "onnx", "detect", "ocr", "paddle", "fetch", "models"},
 }
 DOORS = {"server", "aws", "cli", "__init__", "__main__"}
 

@@ -43,6 +43,15 @@ def test_a_photo_as_json_lines(photo: Path, capsys: pytest.CaptureFixture[str]) 
     assert set(record) == {"source", "image", "plates", "timings_ms", "memory_mib", "models"}
 
 
+def test_regions_name_the_candidates_that_fit(
+    photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("read", photo, "--format", "jsonl", "--regions", "sk,br") == 0
+    (plate,) = json.loads(capsys.readouterr().out)["plates"]
+    assert plate["region"] == {"code": "sk", "confidence": 1.0}
+    assert plate["candidates"][0]["region"] == "sk"
+
+
 def test_several_photos_as_json_are_one_array(
     photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +182,7 @@ def test_an_album_that_cannot_be_written(
         ["read"],
         ["read", "x.jpg", "--top-n", "0"],
         ["read", "x.jpg", "--min-confidence", "7"],
+        ["read", "x.jpg", "--regions", "atlantis"],
         ["serve", "--port", "70000"],
         ["read", "x.jpg", "--format", "xml"],
         [],

@@ -68,3 +68,19 @@ def test_a_wide_beam_finds_the_likeliest_texts(rows: np.ndarray) -> None:
 
 def test_a_beam_gives_no_more_than_asked() -> None:
     assert len(ctc.beam(steps(1, 2, 3, sure=0.5), "ABC", width=2)) == 2
+
+
+@given(probabilities)
+@settings(max_examples=40, deadline=None)
+def test_aligning_the_greedy_text_gives_its_characters(rows: np.ndarray) -> None:
+    line = ctc.greedy(rows, "AB")
+    aligned = ctc.align(rows, "AB", line.text)
+    assert "".join(one.text for one in aligned) == line.text
+    for one, other in zip(aligned, line.characters, strict=True):
+        assert one.confidence == pytest.approx(other.confidence, abs=1e-6)
+
+
+def test_aligning_another_text_finds_where_it_stands() -> None:
+    rows = np.array([[0.1, 0.7, 0.2], [0.9, 0.05, 0.05], [0.2, 0.2, 0.6]], np.float32)
+    assert [round(one.confidence, 2) for one in ctc.align(rows, "AB", "BB")] == [0.2, 0.6]
+    assert ctc.align(rows, "AB", "") == ()

@@ -135,3 +135,10 @@ def test_two_lines_that_all_but_touch_are_read_as_two(
     space = np.full((round(60 * gap), width, 3), 255, np.uint8)
     crop = np.vstack([upper[:, :width], space, lower[:, :width]])
     assert reader.read(crop).lines == lines
+
+
+def test_every_candidate_has_its_own_lines_and_characters(reader: Reader) -> None:
+    reading = reader.read(plate_pixels("AB12", "CDE", height=110), top_n=4)
+    for one in reading.candidates:
+        assert "".join(one.lines) == one.text
+        assert "".join(character.text for character in one.characters) == one.text

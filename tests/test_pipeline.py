@@ -13,10 +13,16 @@ import pytest
 import anpr
 from anpr import Recognizer, memory
 from anpr.deadline import Deadline
-from anpr.errors import CorruptImage, DeadlineExceeded, ModelMismatch, ModelMissing
+from anpr.errors import (
+    CorruptImage,
+    DeadlineExceeded,
+    InvalidOption,
+    ModelMismatch,
+    ModelMissing,
+)
 from anpr.pipeline import make_detector, make_reader
 from anpr.settings import Settings
-from anpr.types import Box
+from anpr.types import Box, Candidate, Character, Reading
 from tests.fakes import FixedDetector, FixedReader
 from tests.scenes import car_photo, draw_car, draw_plate, encode, to_bgr
 
@@ -246,3 +252,34 @@ def test_memory_stays_flat_over_many_photos(recognizer: Recognizer) -> None:
     for photo in photos * 40:
         recognizer.read(photo)
     assert memory.rss_mib() - before < 8
+
+
+class Undecided(FixedReader):
+    """Reads an O for a 0, and knows better as its second thought."""
+
+    def read(self, crop: object, *, top_n: int = 1) -> Reading:
+        thoughts = [("S07183K", 0.6), ("SO7183K", 0.3)]
+        candidates = tuple(
+            Candidate(text, p, lines=(text,), characters=tuple(Character(c, p) for c in text))
+            for text, p in thoughts[:top_n]
+        )
+        return Reading(candidates)
+
+
+def test_regions_bring_the_candidate_that_fits_to_the_front_as_it_is() -> None:
+    product = Recognizer(detector=FixedDetector(Box(10, 10, 60, 30)), reader=Undecided())
+    (plate,) = product.read(car_photo(), regions=["pl"])
+    assert (plate.text, plate.confidence, plate.lines) == ("SO7183K", 0.3, ("SO7183K",))
+    assert "".join(one.text for one in plate.characters) == "SO7183K"
+    assert plate.region is not None
+    assert plate.region.code == "pl"
+    assert len(plate.candidates) == 1
+    (plain,) = product.read(car_photo())
+    assert (plain.text, plain.confidence) == ("S07183K", 0.6)
+
+
+def test_an_unknown_region_is_refused_before_any_work() -> None:
+    detector = FixedDetector()
+    with pytest.raises(InvalidOption):
+        Recognizer(detector=detector, reader=FixedReader()).read(b"", regions=["atlantis"])
+    assert detector.shapes == []

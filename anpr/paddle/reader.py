@@ -249,10 +249,5 @@ def reading(lines: Sequence[TextLine], alphabet: str = PLATE_ALPHABET) -> Readin
     )
     logs = [math.log(max(one.confidence, 1e-9)) for one in characters]
     text, confidence = "".join(one.text for one in characters), math.exp(sum(logs) / len(logs))
-    return Reading(
-        text=text,
-        confidence=confidence,
-        lines=tuple("".join(line.text for line in row) for row in rows),
-        characters=characters,
-        candidates=(Candidate(text, confidence),),
-    )
+    texts = tuple("".join(line.text for line in row) for row in rows)
+    return Reading((Candidate(text, confidence, lines=texts, characters=characters),))

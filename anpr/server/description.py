@@ -113,8 +113,10 @@ def _options(max_candidates: int) -> dict[str, dict[str, Any]]:
         },
         "regions": {
             "type": "string",
-            "maxLength": 0,
-            "description": "not supported yet: leave it out, or empty",
+            "pattern": "^[A-Za-z, ]*$",
+            "description": "regions (ISO 3166-1, such as pl) and groups (such as eu), separated by "
+            "commas: candidates that look like their plates come first",
+            "example": "eu,br",
         },
     }
 
@@ -134,9 +136,16 @@ def plates_operation(*, max_candidates: int, image_bytes: int) -> dict[str, Any]
         "contentEncoding": "base64",
         "description": "the image in base64; the prefix of a data URL is allowed",
     }
+    names = {"type": "array", "items": {"type": "string", "pattern": "^[A-Za-z, ]*$"}}
+    regions = {"anyOf": [options["regions"], names]}
     json_body = {
         "type": "object",
-        "properties": {"image_url": url, "image_base64": base64, **options},
+        "properties": {
+            "image_url": url,
+            "image_base64": base64,
+            **options,
+            "regions": regions,
+        },
         "oneOf": [{"required": ["image_url"]}, {"required": ["image_base64"]}],
     }
     form = {

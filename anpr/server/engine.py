@@ -70,6 +70,7 @@ class Engine:
         return self._recognizer.read(
             image,
             top_n=options.top_n,
+            regions=options.regions,
             min_confidence=options.min_confidence,
             deadline=deadline,
         )

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from anpr import formats
 from anpr.errors import InvalidOption
 
 NAMES: Final = ("top_n", "min_confidence", "regions")
@@ -21,6 +22,7 @@ _NUMBER = re.compile(r"(?=\.?[0-9])[0-9]{0,3}(?:\.[0-9]{0,20})?(?:[eE]-?[0-9]{1,
 class Options:
     top_n: int = 1
     min_confidence: float = 0.0
+    regions: tuple[str, ...] = ()
 
 
 def parse(given: Mapping[str, Sequence[object]], *, max_candidates: int) -> Options:
@@ -28,10 +30,10 @@ def parse(given: Mapping[str, Sequence[object]], *, max_candidates: int) -> Opti
 
     Sentences name the option and what is allowed, and never repeat the value.
     """
-    _check_regions(given.get("regions", ()))
     return Options(
         top_n=_top_n(_single("top_n", given), max_candidates),
         min_confidence=_min_confidence(_single("min_confidence", given)),
+        regions=_regions(given.get("regions", ())),
     )
 
 
@@ -64,7 +66,14 @@ def _min_confidence(value: object) -> float:
     return float(value)
 
 
-def _check_regions(values: Sequence[object]) -> None:
-    """Until plate formats are known here, naming a region is refused rather than ignored."""
-    if any(value not in (None, "", []) for value in values):
-        raise InvalidOption("The option 'regions' is not supported yet; leave it out.")
+def _regions(values: Sequence[object]) -> tuple[str, ...]:
+    """Names of regions and groups, separated by commas or given several times."""
+    names: list[str] = []
+    for value in values:
+        if value is None:
+            continue
+        if not isinstance(value, str) or not value.isascii():
+            raise InvalidOption("The option 'regions' is text: names separated by commas.")
+        names += [name for name in (part.strip(" ") for part in value.split(",")) if name]
+    formats.expand(names)  # says now, and not after the photo was fetched, that one is unknown
+    return tuple(names)

@@ -84,15 +84,17 @@ class SmallReader:
         pass
 
     def read(self, crop: Image, *, top_n: int = 1) -> Reading:
-        candidates = [
-            Candidate(TEXT[:-1] + str(i) if i else TEXT, 0.5 ** (i + 1)) for i in range(30)
-        ]
+        characters = tuple(Character(letter, 0.12345678) for letter in TEXT)
         return Reading(
-            TEXT,
-            0.5,
-            (TEXT,),
-            tuple(Character(letter, 0.12345678) for letter in TEXT),
-            tuple(candidates[:top_n]),
+            tuple(
+                Candidate(
+                    TEXT[:-1] + str(i) if i else TEXT,
+                    0.5 ** (i + 1),
+                    lines=(TEXT,),
+                    characters=characters,
+                )
+                for i in range(top_n)
+            )
         )
 
 

@@ -79,13 +79,19 @@ def test_an_option_given_twice_is_refused(name: str) -> None:
         parse({name: ["1", "1"]}, max_candidates=20)
 
 
-@pytest.mark.parametrize("value", ["eu", "xx", ["eu"], 5, " "])
-def test_regions_are_refused(value: object) -> None:
-    with pytest.raises(InvalidOption, match="regions"):
+@pytest.mark.parametrize("value", ["xx", ["eu"], 5, "eu;br", "ＥＵ", "\neu", {}])
+def test_regions_that_are_unknown_or_no_text_are_refused(value: object) -> None:
+    with pytest.raises(InvalidOption, match="region"):
         of(regions=value)
 
 
-@pytest.mark.parametrize("value", ["", None, []])
+@pytest.mark.parametrize("values", [["eu,br"], ["EU", "br"], [" eu , br,"]])
+def test_regions_come_separated_or_one_by_one(values: list[object]) -> None:
+    regions = parse({"regions": values}, max_candidates=20).regions
+    assert [name.lower() for name in regions] == ["eu", "br"]
+
+
+@pytest.mark.parametrize("value", ["", None, " ", ","])
 def test_no_regions_are_fine(value: object) -> None:
     assert of(regions=value) == Options()
 

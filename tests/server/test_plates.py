@@ -28,8 +28,8 @@ def test_a_file_is_read() -> None:
             "box": {"x1": 16, "y1": 12, "x2": 32, "y2": 24},
             "lines": [TEXT],
             "characters": [{"text": letter, "confidence": 0.1235} for letter in TEXT],
-            "candidates": [{"text": TEXT, "confidence": 0.5, "region": None}],
-            "region": None,
+            "candidates": [{"text": TEXT, "confidence": 0.5, "region": "ro"}],
+            "region": {"code": "ro", "confidence": 0.9636},
         }
     ]
     assert set(content["timings_ms"]) == {"fetch", "decode", "detect", "crop", "read", "total"}
@@ -184,10 +184,25 @@ def test_a_bad_image_is_a_problem(data: bytes, status: int, name: str) -> None:
     assert (answer.status_code, slug(answer)) == (status, name)
 
 
-def test_regions_are_refused_until_formats_are_known() -> None:
-    answer = Service().post(content=photo(), params={"regions": "eu"})
+def test_an_unknown_region_is_a_problem_that_names_the_known_ones() -> None:
+    answer = Service().post(content=photo(), params={"regions": "atlantis"})
 
     assert (answer.status_code, slug(answer)) == (422, "invalid-option")
+    assert "eu" in answer.json()["detail"]
+    assert "atlantis" not in answer.text
+
+
+def test_a_known_region_names_the_plates_that_fit() -> None:
+    answer = Service().post(content=photo(), params={"regions": "gb"})
+
+    assert [plate["region"]["code"] for plate in answer.json()["plates"]] == ["gb"]
+
+
+def test_regions_may_be_a_list_in_json() -> None:
+    body = {"image_base64": base64.b64encode(photo()).decode(), "regions": ["gb", "br"]}
+    answer = Service().post(json=body)
+
+    assert answer.json()["plates"][0]["candidates"][0]["region"] == "gb"
 
 
 def test_a_client_that_hangs_up_frees_the_slot() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from anpr.pipeline import Recognizer
 from anpr.settings import Settings
-from anpr.types import Box, Detection, Reading
+from anpr.types import Box, Candidate, Detection, Reading
 from training import detection, evaluate, report
 from training.data import Photo, read_photos
 from training.evaluate import Crop
@@ -50,7 +50,7 @@ class Constant:
 
     def read(self, crop: Image, *, top_n: int = 1) -> Reading:
         assert crop.ndim == 3
-        return Reading(text="AB10", confidence=0.9)
+        return Reading((Candidate("AB10", 0.9),))
 
 
 def write(path: Path, blocks: list[tuple[int, int, int, int]], size: tuple[int, int]) -> None:
