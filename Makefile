@@ -25,7 +25,7 @@ run := OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 
 serve: $(VENV)/.base ## the service on port 8080 (PORT=…)
 	$(run) $(bin)/anpr serve --port $(PORT)
