@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import cv2
@@ -16,96 +17,18 @@ from anpr.errors import ModelMismatch, ModelUnusable, RuntimeMissing
 from anpr.onnx import OnnxModel
 from anpr.types import Box, Detection
 from anpr.weights import ModelFile
+from anpr.yolo import MAX_DETECTIONS, NMS_IOU, decode_head, letterbox
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from anpr.types import Image
 
-# Plates do not overlap; below Ultralytics' 0.7, at which one plate keeps two boxes (on `val`,
-# precision at confidence 0.25 is 0.878 with 0.7 and 0.906 with 0.45, recall the same)
-NMS_IOU: Final = 0.45
-MAX_DETECTIONS: Final = 300  # Ultralytics' default
-PADDING_VALUE: Final = 114  # grey of the letterbox
-STRIDE: Final = 32  # of the coarsest YOLO level: sides of the input are multiples of it
-
-
-@dataclass(frozen=True, slots=True)
-class Letterboxed:
-    """A point (x, y) of the image lies at (x · scale_x + left, y · scale_y + top) of ``pixels``."""
-
-    pixels: Image
-    scale_x: float
-    scale_y: float
-    left: int
-    top: int
-
-
-def letterbox(image: Image, side: int, *, square: bool = False) -> Letterboxed:
-    """Scale the longer side to ``side`` and pad with grey to multiples of ``STRIDE``.
-
-    ``square`` pads to side × side. The scales of both axes differ by the rounding to whole pixels.
-    The arithmetic is that of Ultralytics' ``LetterBox`` (auto=True), rounding included, so that
-    both runtimes see the same pixels.
-    """
-    height, width = image.shape[:2]
-    scale = side / max(height, width)
-    new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
-    if (new_width, new_height) != (width, height):
-        image = np.asarray(
-            cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR), np.uint8
-        )
-    if square:
-        pad_x, pad_y = side - new_width, side - new_height
-    else:
-        pad_x, pad_y = -new_width % STRIDE, -new_height % STRIDE
-    left, right = round(pad_x / 2 - 0.1), round(pad_x / 2 + 0.1)
-    top, bottom = round(pad_y / 2 - 0.1), round(pad_y / 2 + 0.1)
-    grey = (PADDING_VALUE,) * 3
-    boxed = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=grey)
-    pixels = np.asarray(boxed, np.uint8)
-    return Letterboxed(pixels, new_width / width, new_height / height, left, top)
-
-
-def nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], iou: float) -> list[int]:
-    """Indices of the boxes (N, 4; x1 y1 x2 y2) that greedy non-maximum suppression keeps."""
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    order = np.argsort(-scores, kind="stable")
-    kept: list[int] = []
-    while order.size:
-        best, rest = int(order[0]), order[1:]
-        kept.append(best)
-        top_left = np.maximum(boxes[best, :2], boxes[rest, :2])
-        bottom_right = np.minimum(boxes[best, 2:], boxes[rest, 2:])
-        overlap = np.prod(np.clip(bottom_right - top_left, 0, None), axis=1)
-        union = area[best] + area[rest] - overlap
-        order = rest[overlap <= iou * np.maximum(union, 1e-9)]
-    return kept
-
-
-def decode_head(
-    output: NDArray[np.float32], confidence: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Boxes (N, 4; x1 y1 x2 y2, pixels of the input) and scores (N,), surest first.
-
-    Understands YOLO's raw head (1, 4 + classes, anchors; centre, size, class scores), which needs
-    suppression, and the end-to-end head (1, detections, 6; corners, score, class), which does not.
-    """
-    rows = output[0]
-    if rows.ndim != 2 or output.shape[0] != 1:
-        raise ModelUnusable("The detector's output has a shape that is not known.")
-    if rows.shape[1] == 6 and rows.shape[0] != 6:  # end to end
-        rows = rows[rows[:, 4] >= confidence]
-        order = np.argsort(-rows[:, 4], kind="stable")[:MAX_DETECTIONS]
-        return rows[order, :4], rows[order, 4]
-    if rows.shape[0] < 5:
-        raise ModelUnusable("The detector's output has a shape that is not known.")
-    scores = rows[4:].max(axis=0)
-    likely = scores >= confidence
-    scores, (cx, cy, w, h) = scores[likely], rows[:4, likely]
-    boxes = np.stack([cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2], axis=1)
-    kept = nms(boxes, scores, NMS_IOU)[:MAX_DETECTIONS]
-    return boxes[kept], scores[kept]
+_SURROUNDINGS: Final = 6  # widths of the plate that a closer look sees
+_PART_ASPECT: Final = 0.6  # its height by its width, as that of most photos
+_MAX_CLOSER_LOOKS: Final = 4  # each costs as much as the first look
+_SURE: Final = 0.5  # least confidence of a box that replaces the first one
+_SAME_PLATE_IOU: Final = 0.35
 
 
 def _detections(
@@ -120,39 +43,76 @@ def _detections(
     return found
 
 
-class _TwoLooks(ABC):
-    """A detector that looks a second time, more finely, where the first look found nothing.
+class _Looks(ABC):
+    """A detector that looks again where its first look is not good enough.
 
-    Small plates vanish at 320 px; most photos have a plate that does not, so the second look's
-    cost (four times the first's at twice the side) is paid by few.
+    ``second_side``: where nothing is found at ``side``, the whole image is seen at this side (0:
+    it is not). Most photos have a plate that is found, so few pay for it.
+
+    ``closer_width``: a plate that is narrower than this in the detector's input (0: none) is seen
+    once more with only its surroundings around it. At 320 px a small plate is a few pixels high,
+    and its box as much too high or too low as one of them; reading depends on the crop.
     """
 
-    def __init__(self, side: int, second_side: int) -> None:
+    def __init__(self, side: int, second_side: int, closer_width: int) -> None:
         self._side = side
         self._second_side = second_side
+        self._closer_width = closer_width
 
     def detect(self, image: Image) -> list[Detection]:
         """Plates in a BGR image (H, W, 3), in its pixels, surest first.
 
         Raises ``ModelError`` or ``DeadlineExceeded``.
         """
+        longer = max(image.shape[:2])
         found = self._look(image, self._side)
-        if not found and self._second_side > self._side and max(image.shape[:2]) > self._side:
+        if not found and longer > self._side < self._second_side:
             deadline.current().check()
             found = self._look(image, self._second_side)
+        small = [
+            index
+            for index, one in enumerate(found)
+            if one.box.width * self._side / longer < self._closer_width
+        ]
+        for index in small[:_MAX_CLOSER_LOOKS]:
+            deadline.current().check()
+            found[index] = self._look_closer(image, found[index])
         return found
+
+    def _look_closer(self, image: Image, found: Detection) -> Detection:
+        """The same plate with the box that a look at its surroundings gives, if it is seen there.
+
+        The confidence stays: the look was at a place where a plate is likely.
+        """
+        height, width = image.shape[:2]
+        box = found.box
+        reach = box.width * _SURROUNDINGS / 2
+        x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
+        part = Box(x - reach, y - reach * _PART_ASPECT, x + reach, y + reach * _PART_ASPECT)
+        left, top = max(0, int(part.x1)), max(0, int(part.y1))
+        right, bottom = min(width, math.ceil(part.x2)), min(height, math.ceil(part.y2))
+        if right - left >= width and bottom - top >= height:
+            return found
+        seen = [
+            one.box.moved(left, top)
+            for one in self._look(np.ascontiguousarray(image[top:bottom, left:right]), self._side)
+            if one.confidence >= _SURE
+        ]
+        best = max(seen, key=box.iou, default=None)
+        if best is None or box.iou(best) < _SAME_PLATE_IOU:
+            return found
+        return replace(found, box=best)
 
     @abstractmethod
     def _look(self, image: Image, side: int) -> list[Detection]: ...
 
 
-class OnnxDetector(_TwoLooks):
+class OnnxDetector(_Looks):
     """A YOLO detector compiled to ONNX.
 
-    ``side`` is the longer side of the input in pixels, ``second_side`` that of a second look
-    where the first finds nothing (0: none). A graph with free height and width gets the letterbox
-    that fits the photo (16:9 has 60 % of the square's pixels); a fixed one gets the square it was
-    made for, and no second look.
+    ``side`` is the longer side of the input in pixels. A graph with free height and width gets
+    the letterbox that fits the photo (16:9 has 60 % of the square's pixels); a fixed one gets the
+    square it was made for, and no second look.
     """
 
     def __init__(
@@ -161,10 +121,11 @@ class OnnxDetector(_TwoLooks):
         *,
         side: int = 320,
         second_side: int = 0,
+        closer_width: int = 0,
         confidence: float = 0.25,
         threads: int = 1,
     ) -> None:
-        super().__init__(side, second_side)
+        super().__init__(side, second_side, closer_width)
         self._model = OnnxModel(file, threads=threads)
         self._confidence = confidence
 
@@ -194,7 +155,7 @@ class OnnxDetector(_TwoLooks):
         return _detections(boxes, scores, width, height)
 
 
-class UltralyticsDetector(_TwoLooks):
+class UltralyticsDetector(_Looks):
     """``last.pt`` through Ultralytics, on the CPU: the reference runtime.
 
     A ``.pt`` file is a pickle, hence code: it is loaded only when its SHA-256 is that of the
@@ -207,10 +168,11 @@ class UltralyticsDetector(_TwoLooks):
         *,
         side: int = 320,
         second_side: int = 0,
+        closer_width: int = 0,
         confidence: float = 0.25,
         threads: int = 1,
     ) -> None:
-        super().__init__(side, second_side)
+        super().__init__(side, second_side, closer_width)
         self._file = file
         self._confidence = confidence
         self._threads = threads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +62,7 @@ class OnnxModel:
         Raises ``DeadlineExceeded`` when the current deadline passes meanwhile.
         """
         session = self._ready()
-        import onnxruntime
-
-        options = onnxruntime.RunOptions()
+        options = _runtime().RunOptions()
         limit = deadline.current()
         limit.check()
         with limit.interruptible(lambda: setattr(options, "terminate", True)):
@@ -87,8 +86,7 @@ class OnnxModel:
 
     def _open(self) -> Any:
         data = self._file.read()
-        import onnxruntime
-
+        onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -105,3 +103,14 @@ class OnnxModel:
             raise ModelUnusable(
                 f"The model file '{self._file.path.name}' cannot be run by ONNX Runtime."
             ) from error
+
+
+def _runtime() -> Any:
+    """ONNX Runtime, imported on first use, and kept from reporting its use to its makers.
+
+    From 1.31 on its Linux builds carry an event endpoint; the variable must be set before import.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime

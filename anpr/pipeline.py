@@ -228,6 +228,7 @@ def make_detector(settings: Settings) -> Detector:
         manifest.find(settings.weights_dir, settings.detector_model or model),
         side=settings.detector_side_px,
         second_side=settings.second_look_px,
+        closer_width=settings.closer_look_px,
         confidence=settings.detection_confidence,
         threads=settings.threads,
     )

@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     second_look_px: int = Field(
         640, ge=0, le=2560, description="longer side of a second look where none is found; 0: none"
     )
+    closer_look_px: int = Field(
+        48,
+        ge=0,
+        le=320,
+        description="plates narrower than this in the detector's input get a closer look; 0: none",
+    )
     detection_confidence: float = Field(
         0.25, ge=0, le=1, description="least confidence of a detected plate"
     )

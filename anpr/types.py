@@ -43,6 +43,9 @@ class Box:
         """The box in an image that is ``x`` times as wide and ``y`` times as high."""
         return Box(self.x1 * x, self.y1 * y, self.x2 * x, self.y2 * y)
 
+    def moved(self, x: float, y: float) -> Box:
+        return Box(self.x1 + x, self.y1 + y, self.x2 + x, self.y2 + y)
+
     def padded(self, pixels: float) -> Box:
         return Box(self.x1 - pixels, self.y1 - pixels, self.x2 + pixels, self.y2 + pixels)
 

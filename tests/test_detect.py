@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from anpr.detect import OnnxDetector, UltralyticsDetector, _TwoLooks, decode_head, letterbox, nms
+from anpr.detect import OnnxDetector, UltralyticsDetector, _Looks
 from anpr.errors import ModelMismatch, ModelUnusable
 from anpr.models import manifest
 from anpr.pipeline import make_detector
 from anpr.settings import Settings
 from anpr.types import Box, Detection
 from anpr.weights import ModelFile
+from anpr.yolo import decode_head, letterbox, nms
 from tests.graphs import constant_graph
 from tests.scenes import draw_car, draw_plate, to_bgr
 
@@ -116,34 +117,84 @@ def test_the_plate_of_a_drawn_car_is_found(size: tuple[int, int]) -> None:
     assert found[0].box.iou(box) > 0.6
 
 
-class Looks(_TwoLooks):
-    """Sees a plate at 640 px and nothing below; remembers how it looked."""
+class Looks(_Looks):
+    """Sees one plate, if it is at least 10 px wide in its input; remembers what it looked at.
 
-    def __init__(self, side: int, second_side: int) -> None:
-        super().__init__(side, second_side)
-        self.sides: list[int] = []
+    The box it gives is as exact as its input's pixels.
+    """
+
+    def __init__(self, plate: Box, **options: int) -> None:
+        super().__init__(**({"side": 320, "second_side": 0, "closer_width": 0} | options))
+        self._plate = plate
+        self.looks: list[tuple[int, int]] = []
 
     def _look(self, image: Image, side: int) -> list[Detection]:
-        self.sides.append(side)
-        return [Detection(Box(0, 0, 9, 9), 0.5)] if side >= 640 else []
+        self.looks.append((image.shape[1], side))
+        # the plate is painted white; a part of the image shows a part of it
+        rows, columns = np.nonzero(image[:, :, 0])
+        scale = side / max(image.shape[:2])
+        if not len(columns) or (columns.max() + 1 - columns.min()) * scale < 10:
+            return []
+        corners = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        step = 1 / scale
+        x1, y1, x2, y2 = (round(float(v) / step) * step for v in corners)
+        return [Detection(Box(x1, y1, x2, y2), 0.5)]
+
+    def find(self, width: int, height: int) -> list[Detection]:
+        image = np.zeros((height, width, 3), np.uint8)
+        box = self._plate
+        image[int(box.y1) : int(box.y2), int(box.x1) : int(box.x2)] = 255
+        return self.detect(image)
 
 
 @pytest.mark.parametrize(
-    ("side", "second_side", "width", "sides"),
+    ("plate_width", "options", "width", "looks"),
     [
-        (320, 640, 1280, [320, 640]),  # nothing found: looked at again
-        (640, 960, 1280, [640]),  # found
-        (320, 0, 1280, [320]),  # turned off
-        (320, 640, 300, [320]),  # no more pixels to see
+        (20, {"second_side": 640}, 1280, [(1280, 320), (1280, 640)]),  # nothing found at first
+        (60, {"second_side": 640}, 1280, [(1280, 320)]),  # found
+        (20, {"second_side": 0}, 1280, [(1280, 320)]),  # turned off
+        (5, {"second_side": 640}, 300, [(300, 320)]),  # no more pixels to see
     ],
 )
 def test_a_second_look_follows_where_the_first_finds_nothing(
-    side: int, second_side: int, width: int, sides: list[int]
+    plate_width: int, options: dict[str, int], width: int, looks: list[tuple[int, int]]
 ) -> None:
-    detector = Looks(side, second_side)
-    found = detector.detect(np.zeros((200, width, 3), np.uint8))
-    assert detector.sides == sides
-    assert bool(found) == (sides[-1] >= 640)
+    detector = Looks(Box(100, 100, 100 + plate_width, 106), **options)
+    detector.find(width, 200)
+    assert detector.looks == looks
+
+
+def test_a_small_plate_is_looked_at_more_closely_and_its_box_is_the_better_one() -> None:
+    plate = Box(501, 301, 563, 317)
+    rough = Looks(plate).find(1280, 720)[0]
+    detector = Looks(plate, closer_width=48)
+    (close,) = detector.find(1280, 720)
+    assert detector.looks[0] == (1280, 320)
+    assert 300 < detector.looks[1][0] < 450
+    assert close.box.iou(plate) > 0.9 > rough.box.iou(plate)
+    assert close.confidence == rough.confidence
+
+
+def test_a_large_plate_is_looked_at_once() -> None:
+    detector = Looks(Box(200, 200, 500, 280), closer_width=48)
+    detector.find(1280, 720)
+    assert len(detector.looks) == 1
+
+
+@pytest.mark.parametrize("plate", [Box(0, 0, 60, 16), Box(1220, 704, 1280, 720)])
+def test_a_closer_look_stays_inside_the_image(plate: Box) -> None:
+    (close,) = Looks(plate, closer_width=48).find(1280, 720)
+    assert close.box.iou(plate) > 0.9
+
+
+def test_a_plate_that_the_closer_look_does_not_see_keeps_its_box() -> None:
+    class Once(Looks):
+        def _look(self, image: Image, side: int) -> list[Detection]:
+            return super()._look(image, side) if not self.looks else []
+
+    plate = Box(480, 320, 560, 340)
+    detector = Once(plate, closer_width=48)
+    assert len(detector.find(1280, 720)) == 1
 
 
 def test_an_empty_road_has_no_plates() -> None:

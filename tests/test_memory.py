@@ -22,6 +22,10 @@ def test_resident_memory_follows_what_is_held() -> None:
     assert memory.rss_mib() - before < 15
 
 
+def test_mapped_files_are_not_counted_as_anonymous() -> None:
+    assert 5 < memory.anonymous_mib() < memory.rss_mib()
+
+
 @pytest.mark.parametrize(
     ("name", "text", "limit"),
     [
@@ -49,6 +53,7 @@ def test_use_of_the_cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_without_proc_the_peak_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_STATM", tmp_path / "none")
+    assert memory.anonymous_mib() == memory.peak_mib()
     assert memory.rss_mib() == memory.peak_mib() > 10
     monkeypatch.setattr(memory, "_STATUS", tmp_path / "none")
     assert memory.rss_mib() == memory.peak_mib() > 10

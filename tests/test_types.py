@@ -24,6 +24,7 @@ def test_clipping_a_box_outside_leaves_no_area() -> None:
 
 def test_padding_and_scaling() -> None:
     assert Box(1, 2, 3, 4).padded(1).scaled(2, 10) == Box(0, 10, 8, 50)
+    assert Box(1, 2, 3, 4).moved(10, 20) == Box(11, 22, 13, 24)
 
 
 def test_a_result_is_a_sequence_of_plates() -> None:

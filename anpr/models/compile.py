@@ -67,6 +67,7 @@ def compile_detector(source: Path, target: Path, *, imgsz: int = 320) -> Compile
     if not source.is_file():
         raise ModelMissing("The checkpoint to compile is missing.")
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")  # a failed import must not start pip
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as anpr.onnx does
     try:
         import onnx
         import onnxruntime  # noqa: F401  (asked for here, used in _check)

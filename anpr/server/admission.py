@@ -22,13 +22,13 @@ T = TypeVar("T")
 
 
 class Headroom:
-    """Is there memory for another image? Resident memory against the container's limit."""
+    """Is there memory for another image? What the kernel cannot take back, against the limit."""
 
     def __init__(
         self,
         reject_percent: float,
         *,
-        used: Callable[[], float] = memory.rss_mib,
+        used: Callable[[], float] = memory.anonymous_mib,
         limit: Callable[[], float | None] = memory.limit_mib,
         release: Callable[[], None] = memory.release,
     ) -> None:
