@@ -129,6 +129,8 @@ def decode(data: bytes, *, max_pixels: int = 25_000_000, max_side_px: int = 1024
 
 def from_pixels(image: Image, *, max_pixels: int = 25_000_000, max_side_px: int = 1024) -> Photo:
     """A ``Photo`` of pixels that are decoded already. Raises as ``decode`` does."""
+    if not isinstance(image, np.ndarray):
+        raise UnsupportedImage("The image is neither bytes nor an array.")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise UnsupportedImage("The array is not uint8 of shape (height, width, 3).")
     height, width = image.shape[:2]

@@ -150,8 +150,8 @@ class Recognizer:
     def _decode(self, image: bytes | Image) -> Photo:
         settings = self._settings
         pixels, side = settings.max_pixels, settings.working_side_px
-        if isinstance(image, bytes):
-            return imaging.decode(image, max_pixels=pixels, max_side_px=side)
+        if isinstance(image, bytes | bytearray | memoryview):
+            return imaging.decode(bytes(image), max_pixels=pixels, max_side_px=side)
         return imaging.from_pixels(image, max_pixels=pixels, max_side_px=side)
 
     def _crop(self, photo: Photo, detection: Detection) -> Image:

@@ -19,6 +19,7 @@ from anpr.errors import (
     InvalidOption,
     ModelMismatch,
     ModelMissing,
+    UnsupportedImage,
 )
 from anpr.pipeline import make_detector, make_reader
 from anpr.settings import Settings
@@ -45,6 +46,17 @@ def test_pixels_and_bytes_are_read_alike(recognizer: Recognizer) -> None:
     assert by_pixels.image.format == "array"
     assert [p.text for p in by_bytes] == [p.text for p in by_pixels] == ["B123XYZ"]
     assert by_bytes[0].box == by_pixels[0].box
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_any_kind_of_bytes_is_read(recognizer: Recognizer, kind: type) -> None:
+    assert recognizer.read(kind(car_photo()))[0].text == "RK069AV"
+
+
+@pytest.mark.parametrize("image", ["car.jpg", None, [1, 2, 3]])
+def test_what_is_no_image_at_all_is_a_typed_error(recognizer: Recognizer, image: object) -> None:
+    with pytest.raises(UnsupportedImage):
+        recognizer.read(image)  # type: ignore[arg-type]
 
 
 def test_boxes_are_in_pixels_of_the_image_as_sent(recognizer: Recognizer) -> None:
