@@ -46,6 +46,7 @@ def test_an_unknown_name_says_which_there_are(tmp_path: Path) -> None:
         "mine = 3",
         "[mine]\nkind = 'detector'",
         TABLE.format(sha256="abc"),
+        TABLE.format(sha256="ab" * 16),
         TABLE.format(sha256="zz" * 32),
         GOOD.replace("mine.onnx", "../mine.onnx"),
         GOOD.replace("mine.onnx", "/etc/passwd"),
