@@ -109,14 +109,16 @@ def crops(labelled: Iterable[Crop], reader: Reader, settings: Settings) -> dict[
     }
 
 
-def end_to_end(photos: Iterable[Photo], recognizer: Recognizer) -> dict[str, Any]:
-    """Found and read, over photos with one text a box."""
+def end_to_end(
+    photos: Iterable[Photo], recognizer: Recognizer, regions: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Found and read, over photos with one text a box; ``regions`` as a user would give them."""
     pairs: list[tuple[str, str]] = []
     found = false = count = anywhere = 0
     stages: dict[str, list[float]] = {}
     models: Mapping[str, str] = {}
     for photo in photos:
-        result = recognizer.read(photo.path.read_bytes())
+        result = recognizer.read(photo.path.read_bytes(), regions=regions)
         count += 1
         models = result.models
         for stage, ms in result.timings_ms.items():
@@ -145,7 +147,11 @@ def end_to_end(photos: Iterable[Photo], recognizer: Recognizer) -> dict[str, Any
 
 
 def evaluate(
-    settings: Settings, data: Path, parts: Sequence[str], limit: int | None
+    settings: Settings,
+    data: Path,
+    parts: Sequence[str],
+    limit: int | None,
+    regions: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The figures of each of ``parts``, from the photos and crops in ``data``."""
     listing = data / "photos.jsonl"
@@ -158,8 +164,8 @@ def evaluate(
         "crops": lambda: crops(
             islice(read_crops(data / "crops.jsonl"), limit), make_reader(settings), settings
         ),
-        "e2e": lambda: end_to_end(photos("e2e"), Recognizer(settings)),
-        "world": lambda: end_to_end(photos("world"), Recognizer(settings)),
+        "e2e": lambda: end_to_end(photos("e2e"), Recognizer(settings), regions),
+        "world": lambda: end_to_end(photos("world"), Recognizer(settings), regions),
     }
     return {part: todo[part]() for part in parts}
 
@@ -173,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--detector", choices=("onnx", "ultralytics"))
     parser.add_argument("--reader", choices=("onnx", "paddle"))
     parser.add_argument("--model", metavar="NAME", help="a detector: its name, or a file")
+    parser.add_argument("--regions", default="", metavar="R,R", help="what whole photos are from")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N of each part")
     parser.add_argument("--data", type=Path, default=paths.shared_data())
     options = parser.parse_args(arguments)
@@ -185,7 +192,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "detector_model": options.model,
     }
     settings = Settings(**{name: value for name, value in chosen.items() if value})
-    figures = evaluate(settings, options.data, options.only or PARTS, options.limit)
+    regions = [name for name in options.regions.split(",") if name]
+    figures = evaluate(settings, options.data, options.only or PARTS, options.limit, regions)
     tables = report.markdown(figures)
     sys.stdout.write(tables)
     if options.json:
