@@ -28,9 +28,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
 
-# Where both runtimes see a plate, the same one. Boxes of a small plate differ by a pixel's
-# fraction, which costs it IoU; confidences agree to 1e-5 where measured.
-LEAST_IOU = 0.98
+# Where both runtimes see a plate, the same one. Ultralytics takes the scale of a box from the
+# padded input, which for some sizes is a pixel in 320 off (203×122 becomes 320×192, and is scaled
+# back as 319×192); that costs a small plate IoU. Confidences agree to 1e-5 where measured.
+LEAST_IOU = 0.95
 CONFIDENCE = 0.005
 
 
