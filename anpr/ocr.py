@@ -114,13 +114,12 @@ class OnnxReader:
 
     def _touching_lines(self, crop: Image, seen: layout.Layout) -> list[NDArray[np.float32]]:
         """Two lines without a gap between them; on a square plate their slant may mislead."""
-        found: list[list[NDArray[np.float32]]] = []
-        for one in (seen, layout.analyse(crop, (0,))):
-            if one.halves is not None:
-                straight = _without_sides(layout.level(crop, one.slant_deg))
-                found.append(self._two_lines(straight, one.halves))
-            if seen.slant_deg == 0:
-                break
+        layouts = [seen] if seen.slant_deg == 0 else [seen, layout.analyse(crop, (0,))]
+        found = [
+            self._two_lines(_without_sides(layout.level(crop, one.slant_deg)), one.halves)
+            for one in layouts
+            if one.halves is not None
+        ]
         return max(found, key=self._least, default=[])
 
     def _two_lines(

@@ -62,7 +62,7 @@ class OnnxModel:
         Raises ``DeadlineExceeded`` when the current deadline passes meanwhile.
         """
         session = self._ready()
-        options = _runtime().RunOptions()
+        options = runtime().RunOptions()
         limit = deadline.current()
         limit.check()
         with limit.interruptible(lambda: setattr(options, "terminate", True)):
@@ -86,7 +86,7 @@ class OnnxModel:
 
     def _open(self) -> Any:
         data = self._file.read()
-        onnxruntime = _runtime()
+        onnxruntime = runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -105,7 +105,7 @@ class OnnxModel:
             ) from error
 
 
-def _runtime() -> Any:
+def runtime() -> Any:
     """ONNX Runtime, imported on first use, and kept from reporting its use to its makers.
 
     From 1.31 on its Linux builds carry an event endpoint; the variable must be set before import.

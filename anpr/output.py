@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 Record = dict[str, Any]
@@ -100,7 +101,7 @@ class CsvWriter:
         self._out.flush()
 
 
-WRITERS: dict[str, type[TextWriter | JsonWriter | JsonLinesWriter | CsvWriter]] = {
+WRITERS: dict[str, Callable[[TextIO], Writer]] = {
     "text": TextWriter,
     "json": JsonWriter,
     "jsonl": JsonLinesWriter,

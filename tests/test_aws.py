@@ -45,6 +45,19 @@ class RuntimeApi(ThreadingHTTPServer):
         self.events: queue.Queue[bytes | None] = queue.Queue()
         self.outcomes: queue.Queue[tuple[str, Any]] = queue.Queue()
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What Lambda tells a runtime about itself."""
+        return {
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self.server_address[1]}",
+            "AWS_LAMBDA_FUNCTION_NAME": "anpr",
+            "AWS_LAMBDA_FUNCTION_VERSION": "1",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "group",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
+            "AWS_REGION": "eu-central-1",
+        }
+
     def invoke(self, event: dict[str, Any], seconds: float = 10) -> Outcome:
         started = time.perf_counter()
         self.events.put(json.dumps(event).encode())
@@ -90,16 +103,7 @@ def runtime() -> Iterator[RuntimeApi]:
         environment = {name: value for name, value in os.environ.items() if name[:5] != "ANPR_"}
         process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "awslambdaric", "anpr.aws.handler"],
-            env=environment
-            | {
-                "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_address[1]}",
-                "AWS_LAMBDA_FUNCTION_NAME": "anpr",
-                "AWS_LAMBDA_FUNCTION_VERSION": "1",
-                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
-                "AWS_LAMBDA_LOG_GROUP_NAME": "group",
-                "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
-                "AWS_REGION": "eu-central-1",
-            },
+            env=environment | api.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from anpr.errors import ModelMissing, ModelUnusable, RuntimeMissing
+from anpr.onnx import runtime
 
 OPSET = 17
 """Old enough for every ONNX Runtime since 1.12, and for static int8 quantisation (under 21)."""
@@ -67,13 +68,12 @@ def compile_detector(source: Path, target: Path, *, imgsz: int = 320) -> Compile
     if not source.is_file():
         raise ModelMissing("The checkpoint to compile is missing.")
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")  # a failed import must not start pip
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as anpr.onnx does
     try:
         import onnx
-        import onnxruntime  # noqa: F401  (asked for here, used in _check)
         import torch
         import ultralytics
 
+        runtime()  # asked for here, used in _check
         slim_version = version("onnxslim")
     except ImportError as missing:
         raise RuntimeMissing("Compiling needs the reference runtime.") from missing
@@ -166,8 +166,8 @@ def _run_checkpoint(checkpoint: Path, imgsz: int) -> list[Any]:
 def _check(content: bytes, imgsz: int, expected: list[Any]) -> None:
     """Run the graph on a blank image of each shape, and compare. Raises ``ModelUnusable``."""
     import numpy as np
-    import onnxruntime
 
+    onnxruntime = runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

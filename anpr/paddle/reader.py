@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from anpr import deadline, memory
 from anpr.errors import ModelMissing, ModelUnusable, RuntimeMissing
 from anpr.ocr import PLATE_ALPHABET
+from anpr.onnx import runtime
 from anpr.paddle import folder
 from anpr.types import Candidate, Character, Reading
 from anpr.weights import ModelFile
@@ -189,6 +190,7 @@ def _import(engine: Engine, cache: Path) -> Any:
     """The class ``PaddleOCR``, kept from the network and from the home folder."""
     os.environ["PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK"] = "True"  # it waits for hosts otherwise
     os.environ.setdefault("PADDLE_PDX_CACHE_HOME", str(cache / "paddlex"))
+    runtime()  # before PaddleX imports it: that is where its reporting is turned off
     try:
         with warnings.catch_warnings():  # about what its dependencies do; nobody here can act on it
             warnings.simplefilter("ignore")

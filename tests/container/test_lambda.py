@@ -27,17 +27,8 @@ def test_the_image_answers_events(figures: Figures) -> None:
     with RuntimeApi() as api:
         thread = threading.Thread(target=api.serve_forever)
         thread.start()
-        environment = {
-            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_address[1]}",
-            "AWS_LAMBDA_FUNCTION_NAME": "anpr",
-            "AWS_LAMBDA_FUNCTION_VERSION": "1",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024",
-            "AWS_LAMBDA_LOG_GROUP_NAME": "group",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
-            "AWS_REGION": "eu-central-1",
-        }
         try:
-            with running(image=image, environment=environment) as container:
+            with running(image=image, environment=api.environment) as container:
                 cold = api.invoke(event, seconds=60)
                 figures.add("start to the first plate", time.monotonic() - container.started, "s")
                 warm = api.invoke(event)
