@@ -45,9 +45,7 @@ RUN python bake_weights.py bake weights /baked/weights && cp weights/README.md /
 # --- the lean packages, without what is never run ----------------------------------------------
 FROM packages AS lean
 WORKDIR /opt/anpr/lib/python3.12/site-packages
-# rapidocr came for the model in its wheel alone, which `models` has taken out
-RUN pip --python /opt/anpr/bin/python uninstall --quiet --yes rapidocr \
- && rm -rf onnxruntime/datasets onnxruntime/quantization onnxruntime/tools \
+RUN rm -rf onnxruntime/datasets onnxruntime/quantization onnxruntime/tools \
       onnxruntime/transformers cv2/data/*.xml numpy/f2py \
  && find . -depth -type d -name tests -exec rm -rf {} + \
  && find . -name '*.pyi' -delete \
@@ -73,6 +71,10 @@ ENV ORT_DISABLE_TELEMETRY=1 \
     MKL_NUM_THREADS=1 \
     OPENCV_FOR_THREADS_NUM=1 \
     MALLOC_ARENA_MAX=2
+# Nothing is written at run time: on Cloud Run the disk is memory. The models' portable compiled
+# forms are baked in, and the memory is the container's own, so that idle models may stay
+ENV ANPR_CACHE_DISABLED=true \
+    ANPR_MODEL_IDLE_S=0
 LABEL org.opencontainers.image.title="anpr" \
       org.opencontainers.image.description="Reads number plates from photographs" \
       org.opencontainers.image.licenses="Apache-2.0 AND AGPL-3.0-only" \

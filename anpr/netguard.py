@@ -141,14 +141,16 @@ def judge(
     ports: Iterable[int] = (80, 443),
     hosts: Iterable[str] = (),
     permitted: Callable[[str], bool] = address_permitted,
+    private_names: bool = False,
 ) -> Target:
     """What ``url`` names, if it may be asked for; else ``UrlNotAllowed``.
 
+    ``private_names`` lets names of private networks pass, for who also permits their addresses.
     ``hosts``, where there are any, are the only ones: names, or ``*.name`` for its subdomains.
     A name is not looked up: what it resolves to is for the caller to ask ``permitted`` about.
     """
     try:
-        return _judge(url, https_only, ports, hosts, permitted)
+        return _judge(url, https_only, ports, hosts, permitted, private_names)
     except ValueError as reason:  # also what urlsplit, ipaddress and idna raise
         raise UrlNotAllowed from reason
 
@@ -159,6 +161,7 @@ def _judge(
     ports: Iterable[int],
     hosts: Iterable[str],
     permitted: Callable[[str], bool],
+    private_names: bool,
 ) -> Target:
     if len(url) > MAX_URL_CHARS:
         raise ValueError("the URL is too long")
@@ -175,7 +178,8 @@ def _judge(
     host, literal = _normal(authority["host"])
     if literal and not permitted(host):
         raise ValueError("the address is not public")
-    if not literal and ("." not in host or _within(host, _PRIVATE_NAMES)):
+    private = not literal and ("." not in host or _within(host, _PRIVATE_NAMES))
+    if private and not private_names:
         raise ValueError("the name belongs to a private network")
     if not _listed(host, hosts):
         raise ValueError("the host is not on the list")

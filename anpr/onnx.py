@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anpr import deadline, memory
 from anpr.errors import DeadlineExceeded, ModelUnusable
@@ -14,17 +15,58 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Opener: TypeAlias = Callable[[ModelFile, int], Any]
+"""A session for a file on so many threads. Raises ``ModelError``."""
+
+
+def session_options(threads: int) -> Any:
+    """How every graph of ours runs: few threads, one after the other, no arena."""
+    onnxruntime = runtime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # The arena keeps the largest run's memory for good, and photos differ in shape
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3  # errors only: they are raised and logged by us
+    return options
+
+
+def make_session(data: bytes, options: Any) -> Any:
+    """Raises what ONNX Runtime raises, which has no common base of its own."""
+    session = runtime().InferenceSession(
+        data, sess_options=options, providers=["CPUExecutionProvider"]
+    )
+    # It keeps the file's bytes to open them anew on another provider; there is none. Without
+    # this attribute, which is not public, they are merely kept.
+    if hasattr(session, "_model_bytes"):
+        session._model_bytes = b""
+    return session
+
+
+def open_session(file: ModelFile, threads: int) -> Any:
+    """The file itself, verified, and optimised while it loads. Raises ``ModelError``."""
+    data = file.read()
+    try:
+        return make_session(data, session_options(threads))
+    except Exception as error:
+        raise ModelUnusable(
+            f"The model file '{file.path.name}' cannot be run by ONNX Runtime."
+        ) from error
+
 
 class OnnxModel:
     """A graph with one input and one output, both float32.
 
     Nothing is loaded before ``load()`` or the first ``run()``; many threads may ask at once and
-    one of them loads.
+    one of them loads. ``opener`` makes the session: from the file, or from a compiled form of it.
     """
 
-    def __init__(self, file: ModelFile, *, threads: int = 1) -> None:
+    def __init__(self, file: ModelFile, *, threads: int = 1, opener: Opener = open_session) -> None:
         self._file = file
         self._threads = threads
+        self._opener = opener
         self._lock = threading.Lock()
         self._session: Any = None
 
@@ -80,29 +122,26 @@ class OnnxModel:
         if session is None:
             with self._lock:
                 if self._session is None:
-                    self._session = self._open()
+                    self._session = self._opener(self._file, self._threads)
                 session = self._session
         return session
 
-    def _open(self) -> Any:
-        data = self._file.read()
-        onnxruntime = runtime()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        # The arena keeps the largest run's memory for good, and photos differ in shape
-        options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
-        options.log_severity_level = 3  # errors only: they are raised and logged by us
-        try:
-            return onnxruntime.InferenceSession(
-                data, sess_options=options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise ModelUnusable(
-                f"The model file '{self._file.path.name}' cannot be run by ONNX Runtime."
-            ) from error
+
+class RunsGraph:
+    """What a detector and a reader that run one graph have in common: its name and its life."""
+
+    _model: OnnxModel
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    def load(self) -> None:
+        """Raises ``ModelMissing``, ``ModelMismatch`` or ``ModelUnusable``."""
+        self._model.load()
+
+    def unload(self) -> None:
+        self._model.unload()
 
 
 def runtime() -> Any:

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import functools
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from anpr import formats, imaging, memory
-from anpr.deadline import Deadline, current
-from anpr.detect import OnnxDetector, UltralyticsDetector
+from anpr.deadline import Deadline
 from anpr.errors import DeadlineExceeded
 from anpr.imaging import Photo
-from anpr.models import manifest
-from anpr.ocr import OnnxReader
-from anpr.paddle import PaddleReader
+from anpr.models import compiled
+from anpr.models.compiled import CompiledForms
+from anpr.models.residency import Residency
+from anpr.parts import make_detector as make_detector
+from anpr.parts import make_fetcher as make_fetcher
+from anpr.parts import make_reader as make_reader
 from anpr.settings import Settings
-from anpr.types import Box, Detection, Detector, MemoryUse, Plate, Reader, Reading, Result
+from anpr.stages import Stages
+from anpr.types import Box, Detection, Detector, Model, Plate, Reader, Reading, Result
 
 if TYPE_CHECKING:
-    from anpr.fetch import Fetcher
     from anpr.types import Image
 
 
@@ -34,7 +35,9 @@ class Recognizer:
     """Finds and reads the plates of a photo.
 
     Making one costs nothing: models load with ``load()`` or the first photo. It may be used from
-    many threads; photos are read one at a time, since memory is what is scarce.
+    many threads; photos are read one at a time, since memory is what is scarce. Models that were
+    idle for longer than ``settings.model_idle_s`` go when somebody calls ``unload_idle()``, and
+    where both together would break ``settings.model_budget_mib``, each comes for its stage alone.
     """
 
     def __init__(
@@ -43,13 +46,19 @@ class Recognizer:
         *,
         detector: Detector | None = None,
         reader: Reader | None = None,
+        residency: Residency | None = None,
     ) -> None:
         self._settings = settings or Settings()
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._detector = detector
         self._reader = reader
-        self._loaded = False
+        cache, weights = self._settings.cache_folder, self._settings.weights_dir
+        self._forms = CompiledForms(cache and cache / compiled.FOLDER, weights / compiled.FOLDER)
+        # several recognisers may share one, and its budget
+        self._residency = residency or Residency(
+            budget_mib=self._settings.model_budget_mib, idle_s=self._settings.model_idle_s
+        )
 
     @property
     def settings(self) -> Settings:
@@ -57,7 +66,14 @@ class Recognizer:
 
     @property
     def loaded(self) -> bool:
-        return self._loaded
+        """Are both models in memory? Never waits."""
+        models = self._made()
+        return len(models) == 2 and all(map(self._residency.holds, models))
+
+    @property
+    def holding(self) -> bool:
+        """Is any of them?"""
+        return any(map(self._residency.holds, self._made()))
 
     @property
     def models(self) -> Mapping[str, str]:
@@ -66,19 +82,61 @@ class Recognizer:
         return {"detector": detector.name, "reader": reader.name}
 
     def load(self) -> None:
-        """Load both models now. Raises ``ModelError``."""
-        for model in self._models():
-            model.load()
-        self._loaded = True
+        """Load both models now, or as many as the budget allows. Raises ``ModelError``."""
+        models = self._models()
+        for index, model in enumerate(models, start=1):
+            if self._residency.fits(models[:index]):
+                self._residency.load(model)
 
-    def unload(self) -> None:
-        """Drop both models and give their memory back; the next photo loads them again."""
-        with self._turn:
-            memory.unfreeze()
-            for model in self._models():
-                model.unload()
-            self._loaded = False
-        memory.release()
+    def unload(self, *, wait: bool = True) -> bool:
+        """Drop both models and give their memory back; the next photo loads them again.
+
+        Waits for the photo that is being read, or without ``wait`` does nothing. What
+        ``resident()`` holds stays: whether all has gone is the answer.
+        """
+        if not self._turn.acquire(blocking=wait):
+            return False
+        try:
+            return self._unload(idle=False)
+        finally:
+            self._turn.release()
+
+    def unload_idle(self) -> bool:
+        """Drop what was idle for too long, if no photo is being read; whether anything went.
+
+        For front doors, which have a clock, or at least requests that are no photos. A photo
+        needs both models, so ``read`` does not ask.
+        """
+        if self._residency.next_idle_s() != 0 or not self._turn.acquire(blocking=False):
+            return False
+        try:
+            had = self._residency.resident_models
+            self._unload(idle=True)
+            return self._residency.resident_models < had
+        finally:
+            self._turn.release()
+
+    @contextmanager
+    def resident(self) -> Iterator[Recognizer]:
+        """Both models stay in memory for as long as this lasts: for a batch.
+
+        Raises ``ModelError``.
+        """
+        with self._residency.lease(*self._models()):
+            yield self
+
+    @property
+    def compilable(self) -> bool:
+        """Is there something for ``compile()`` to do?"""
+        return self._forms.pending
+
+    def compile(self) -> list[Path]:
+        """Keep what was loaded in its compiled form in the cache folder, for the next start.
+
+        It takes as long as loading does, so front doors call it when nobody waits. Never an
+        error: what cannot be kept is logged. The paths of what was kept.
+        """
+        return self._forms.keep()
 
     def read(
         self,
@@ -103,19 +161,21 @@ class Recognizer:
         among = formats.expand(regions)
         deadline = deadline or Deadline(self._settings.deadline_s)
         with self._my_turn(deadline), deadline:
-            self.load()
-            stages = _Stages()
+            if not self.loaded:
+                self.load()
+            detector, reader = self._models()
+            stages = Stages()
             with stages.measure("decode"):
                 photo = self._decode(image)
             del image
-            with stages.measure("detect"):
-                found = self._models()[0].detect(photo.working)[: self._settings.max_plates]
+            with stages.measure("detect"), self._residency.lease(detector):
+                found = detector.detect(photo.working)[: self._settings.max_plates]
             with stages.measure("crop"):
                 crops = [self._crop(photo, detection) for detection in found]
                 boxes = [detection.box.scaled(*photo.scale) for detection in found]
                 info = photo.info
                 del photo
-            with stages.measure("read"):
+            with stages.measure("read"), self._residency.lease(*([reader] if crops else [])):
                 crops.reverse()  # each crop is dropped as soon as it is read
                 plates = [
                     self._read(crops.pop(), detection, box, top_n, among)
@@ -132,10 +192,22 @@ class Recognizer:
     def _models(self) -> tuple[Detector, Reader]:
         with self._lock:
             if self._detector is None:
-                self._detector = make_detector(self._settings)
+                self._detector = make_detector(self._settings, self._forms.open)
             if self._reader is None:
-                self._reader = make_reader(self._settings)
+                self._reader = make_reader(self._settings, self._forms.open)
             return self._detector, self._reader
+
+    def _made(self) -> list[Model]:
+        return [model for model in (self._detector, self._reader) if model is not None]
+
+    def _unload(self, *, idle: bool) -> bool:
+        if not self.holding:
+            return True
+        memory.unfreeze()
+        self._residency.unload(idle=idle)
+        memory.unmap_code()
+        memory.release()
+        return not self.holding
 
     @contextmanager
     def _my_turn(self, deadline: Deadline) -> Iterator[None]:
@@ -182,86 +254,7 @@ class Recognizer:
         )
 
 
-class _Stages:
-    """The time and the growth in resident memory of each stage of one photo."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._seconds: dict[str, float] = {}
-        self._growth: dict[str, float] = {}
-
-    @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        """Ends with a collection: what the stage held is gone before the next one asks for more."""
-        current().check()
-        rss, started = memory.rss_mib(), time.perf_counter()
-        yield
-        memory.collect()
-        self._seconds[stage] = time.perf_counter() - started
-        self._growth[stage] = memory.rss_mib() - rss
-
-    def timings_ms(self) -> dict[str, float]:
-        timings = {stage: seconds * 1000 for stage, seconds in self._seconds.items()}
-        return timings | {"total": (time.perf_counter() - self._started) * 1000}
-
-    def memory_mib(self) -> MemoryUse:
-        return MemoryUse(
-            rss=memory.rss_mib(),
-            peak=memory.peak_mib(),
-            limit=memory.limit_mib(),
-            stages=dict(self._growth),
-        )
-
-
 _SOUGHT: Final = 10  # candidates that are ranked where regions are given
-
-_DETECTORS: Final[dict[str, tuple[type[OnnxDetector | UltralyticsDetector], str]]] = {
-    "onnx": (OnnxDetector, "plate-detector"),
-    "ultralytics": (UltralyticsDetector, "last"),
-}
-
-
-def make_detector(settings: Settings) -> Detector:
-    """The detector that the settings name, not loaded yet. Raises ``ModelError``."""
-    kind, model = _DETECTORS[settings.detector]
-    return kind(
-        manifest.find(settings.weights_dir, settings.detector_model or model),
-        side=settings.detector_side_px,
-        second_side=settings.second_look_px,
-        closer_width=settings.closer_look_px,
-        confidence=settings.detection_confidence,
-        threads=settings.threads,
-    )
-
-
-def make_reader(settings: Settings) -> Reader:
-    """The reader that the settings name, not loaded yet. Raises ``ModelError``."""
-    file = manifest.find(settings.weights_dir, settings.reader_model)
-    if settings.reader == "paddle":
-        folder = settings.paddle_detection_model
-        return PaddleReader(
-            file,
-            engine=settings.paddle_engine,
-            threads=settings.threads,
-            detection_model=Path(folder) if folder else None,
-        )
-    return OnnxReader(file, threads=settings.threads)
-
-
-def make_fetcher(settings: Settings) -> Fetcher:
-    """What gets images by URL, within the limits of the settings."""
-    from anpr.fetch import Fetcher, FetchPolicy  # requests takes as long to import as the rest
-
-    return Fetcher(
-        FetchPolicy(
-            https_only=settings.fetch_https_only,
-            timeout_s=settings.fetch_timeout_s,
-            max_bytes=settings.max_image_bytes,
-            max_redirects=settings.fetch_max_redirects,
-            ports=settings.fetch_ports,
-            hosts=settings.fetch_hosts,
-        )
-    )
 
 
 def read(image: bytes | Image) -> Result:

@@ -26,11 +26,18 @@ def result_record(result: Result, *, fetch_ms: float = 0.0) -> dict[str, Any]:
         "memory_mib": {
             "rss": round(memory.rss, 1),
             "peak": round(memory.peak, 1),
-            "limit": None if memory.limit is None else round(memory.limit, 1),
+            "limit": rounded(memory.limit),
+            "cgroup": rounded(memory.cgroup),
+            "percent": rounded(memory.percent),
             "stages": {stage: round(value, 1) for stage, value in memory.stages.items()},
         },
         "models": dict(result.models),
     }
+
+
+def rounded(value: float | None) -> float | None:
+    """To one digit, as every figure of memory; ``None`` where there is none."""
+    return None if value is None else round(value, 1)
 
 
 def plate_record(plate: Plate) -> dict[str, Any]:

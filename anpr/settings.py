@@ -6,6 +6,7 @@ finite by default. ``anpr config`` prints this table, and the README holds a cop
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -39,20 +40,48 @@ class Settings(BaseSettings):
         "last for ultralytics",
     )
     reader_model: str = Field(
-        "ppocrv6-small",
-        description="manifest name, or path of a PP-OCR ONNX file that carries its characters",
+        "plate-reader",
+        description="manifest name, or path of a PP-OCR ONNX file that carries its characters; "
+        "ppocrv6-small, of the extra ppocr, reads Chinese and Japanese as well",
+    )
+    reader_alphabet: str = Field(
+        "", description="characters that may be read; empty: all letters and digits of the model"
     )
     paddle_engine: Literal["onnxruntime", "paddle"] = Field(
         "onnxruntime", description="what PaddleOCR runs its models on"
     )
     paddle_detection_model: str = Field(
         "",
-        description="folder of PaddleOCR's text detector; empty: PP-OCRv6 small, which is ONNX, "
-        "so the engine paddle needs a folder in Paddle's format",
+        description="manifest name, or folder, of PaddleOCR's text detector; empty: "
+        "PP-OCRv6 small, which is ONNX, so the engine paddle needs a folder in Paddle's format",
+    )
+    cache_dir: str = Field(
+        "",
+        description="folder of imported and compiled models; empty: anpr in $XDG_CACHE_HOME, "
+        "or in ~/.cache",
+    )
+    cache_disabled: bool = Field(False, description="keep nothing in that folder, and read nothing")
+    max_model_bytes: int = Field(
+        1_000_000_000, ge=1, description="largest model that is imported or pulled, in bytes"
+    )
+    pull_timeout_s: float = Field(
+        3600, gt=0, le=86_400, description="longest time for a model's download"
     )
     threads: int = Field(1, ge=1, le=64, description="threads of a model's run")
     load: Literal["eager", "lazy"] = Field(
         "lazy", description="load the models at start, or with the first photo"
+    )
+    model_idle_s: float = Field(
+        900,
+        ge=0,
+        le=86_400,
+        description="models that were not used for so long give their memory back; 0: never",
+    )
+    model_budget_mib: float = Field(
+        0,
+        ge=0,
+        description="most memory that loaded models may take together, least recently used go "
+        "first; 0: as much as they take",
     )
 
     # --- the image ---
@@ -65,7 +94,10 @@ class Settings(BaseSettings):
         320, ge=32, le=1280, multiple_of=32, description="longer side of the detector's input"
     )
     second_look_px: int = Field(
-        640, ge=0, le=2560, description="longer side of a second look where none is found; 0: none"
+        640,
+        ge=0,
+        le=2560,
+        description="longer side of a second look where no sure plate is found; 0: none",
     )
     closer_look_px: int = Field(
         48,
@@ -74,7 +106,7 @@ class Settings(BaseSettings):
         description="plates narrower than this in the detector's input get a closer look; 0: none",
     )
     detection_confidence: float = Field(
-        0.25, ge=0, le=1, description="least confidence of a detected plate"
+        0.35, ge=0, le=1, description="least confidence of a detected plate"
     )
     max_plates: int = Field(20, ge=1, le=300, description="most plates read in an image")
     padding_px: int = Field(
@@ -127,6 +159,19 @@ class Settings(BaseSettings):
     fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host names that may be fetched from, comma-separated; none: all public"
     )
+
+    @property
+    def cache_folder(self) -> Path | None:
+        """Where models are kept for this user, whether it exists or not; ``None``: nowhere."""
+        if self.cache_disabled:
+            return None
+        if self.cache_dir:
+            return Path(self.cache_dir).expanduser()
+        try:  # a relative XDG_CACHE_HOME is to be ignored (XDG Base Directory Specification)
+            above = Path(os.environ.get("XDG_CACHE_HOME", ""))
+            return (above if above.is_absolute() else Path.home() / ".cache") / "anpr"
+        except RuntimeError:  # a user without a home
+            return None
 
     @field_validator("api_keys", "admin_keys", "fetch_ports", "fetch_hosts", mode="before")
     @classmethod

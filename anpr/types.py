@@ -161,12 +161,18 @@ class ImageInfo:
 
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
-    """Resident memory in MiB: now, the peak so far, the limit, and the growth stage by stage."""
+    """Resident memory in MiB: now, the peak so far, the limit, and the growth stage by stage.
+
+    ``cgroup`` is what the kernel counts for the container, ``percent`` how much of the limit is
+    taken by what it cannot take back; ``None`` where nobody counts.
+    """
 
     rss: float
     peak: float
     limit: float | None
     stages: Mapping[str, float] = field(default_factory=dict)
+    cgroup: float | None = None
+    percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

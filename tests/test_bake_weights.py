@@ -14,6 +14,7 @@ import pytest
 
 from anpr.errors import ModelMismatch, RuntimeMissing
 from anpr.models import manifest
+from anpr.models.compiled import survey
 from anpr.pipeline import Recognizer
 from anpr.settings import Settings
 from tests.scenes import PLATE_TEXT, car_photo
@@ -51,16 +52,33 @@ def test_a_baked_folder_stands_alone(
     assert {path.name for path in target.iterdir()} == {
         "models.toml",
         "plate-detector.onnx",
-        "PP-OCRv6_rec_small.onnx",
+        "plate-reader.onnx",
+        "compiled",
     }
-    assert set(entries) == {"plate-detector", "ppocrv6-small"}
+    assert set(entries) == {"plate-detector", "plate-reader"}
     for entry in entries.values():
         assert "package" not in entry
         digest = hashlib.sha256((target / entry["file"]).read_bytes()).hexdigest()
         assert entry["sha256"] == digest
-    # the package that the reader came out of is not asked any more
-    monkeypatch.setattr(manifest, "_package_folder", lambda _: Path("not-installed"))
     result = Recognizer(Settings(weights_dir=target)).read(car_photo())
+    assert [plate.text for plate in result] == [PLATE_TEXT]
+
+
+def test_portable_compiled_forms_are_what_an_image_loads(
+    bake_weights: ModuleType, weights: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "baked"
+    bake_weights.bake(weights, target)
+    forms = survey(target / "compiled")
+    assert [one.state for one in forms] == ["good", "good"]
+    sources = {one.origin.source_sha256 for one in forms if one.origin}
+    entries = manifest.read(target)
+    assert sources == {entry.sha256 for entry in entries.values()}
+    assert {one.origin.level for one in forms if one.origin} == {"extended"}
+    for entry in entries.values():  # of the same size, but not to be loaded
+        entry.path.write_bytes(bytes(entry.bytes))
+    settings = Settings(weights_dir=target, cache_disabled=True)
+    result = Recognizer(settings).read(car_photo())
     assert [plate.text for plate in result] == [PLATE_TEXT]
 
 
@@ -98,20 +116,20 @@ def test_what_has_to_be_compiled_is_compiled(
 ) -> None:
     """The compiler itself has tests of its own; here it gives other bytes than the manifest's."""
     detector = weights / "plate-detector.onnx"
-    made = detector.read_bytes()
+    made, more = detector.read_bytes(), b"\x72\x00"  # an empty entry of an ONNX file's metadata
     detector.write_bytes(b"damaged")
     asked = []
 
     def stand_in(source: Path, target: Path) -> None:
         asked.append(source)
-        target.write_bytes(made + b"\0")
+        target.write_bytes(made + more)
 
     monkeypatch.setattr("anpr.models.compile.compile_detector", stand_in)
     bake_weights.bake(weights, tmp_path / "baked")
     entry = manifest.read(tmp_path / "baked")["plate-detector"]
     assert asked == [weights / "last.pt"]
-    assert entry.file.read() == made + b"\0"
-    assert entry.bytes == len(made) + 1
+    assert entry.file.read() == made + more
+    assert entry.bytes == len(made) + 2
 
 
 def test_compiling_needs_what_training_needs(
@@ -127,7 +145,7 @@ def test_a_reader_that_is_not_the_manifests_is_not_baked(
     bake_weights: ModuleType, weights: Path, tmp_path: Path
 ) -> None:
     text = (weights / "models.toml").read_text()
-    digest = manifest.read(weights)["ppocrv6-small"].sha256
+    digest = manifest.read(weights)["plate-reader"].sha256
     (weights / "models.toml").write_text(text.replace(digest, "0" * 64))
     with pytest.raises(ModelMismatch):
         bake_weights.bake(weights, tmp_path / "baked")

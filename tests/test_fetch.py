@@ -218,7 +218,7 @@ def test_the_connection_goes_to_no_other_host_than_the_judged_one() -> None:
 def test_a_url_that_requests_reads_otherwise_is_refused() -> None:
     odd = Target("http://*.example/", "http", "*.example", 80, False)
     with pytest.raises(UrlNotAllowed):
-        Fetcher(FetchPolicy())._get(odd, Clock(1))
+        Fetcher(FetchPolicy())._get(odd, Clock(1), {}, lambda response, line: b"")
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,14 @@ from anpr.errors import (
     ModelMissing,
     UnsupportedImage,
 )
+from anpr.models.residency import Residency
 from anpr.pipeline import make_detector, make_reader
 from anpr.settings import Settings
 from anpr.types import Box, Candidate, Character, Reading
 from tests.fakes import FixedDetector, FixedReader
 from tests.scenes import car_photo, draw_car, draw_plate, encode, to_bgr
+
+PLATE = Box(10, 10, 60, 30)
 
 
 def test_a_photo_goes_in_and_plates_come_out(recognizer: Recognizer) -> None:
@@ -33,7 +36,7 @@ def test_a_photo_goes_in_and_plates_come_out(recognizer: Recognizer) -> None:
     result = recognizer.read(encode(scene))
     assert [plate.text for plate in result] == ["RK069AV"]
     assert result[0].box.iou(truth) > 0.6
-    assert result[0].confidence > 0.8
+    assert result[0].confidence > 0.7
     assert (result.image.width, result.image.height, result.image.format) == (1280, 720, "jpeg")
     assert set(result.models) == {"detector", "reader"}
     assert all("@" in name for name in result.models.values())
@@ -193,7 +196,80 @@ def test_unloading_gives_memory_back() -> None:
 
 
 def test_unloading_before_loading_is_harmless() -> None:
-    Recognizer(Settings()).unload()
+    assert Recognizer(Settings()).unload()
+
+
+def test_within_a_batch_models_stay() -> None:
+    detector = FixedDetector(PLATE)
+    product = Recognizer(Settings(model_idle_s=0.001), detector=detector, reader=FixedReader())
+    with product.resident() as same:
+        assert same is product
+        time.sleep(0.01)
+        assert not product.unload_idle()
+        assert not product.unload()
+        assert product.loaded
+    time.sleep(0.01)
+    assert product.unload_idle()
+    assert not product.loaded
+    assert not product.unload_idle()
+
+
+def test_a_photo_that_is_being_read_is_not_interrupted_by_unloading() -> None:
+    detector = FixedDetector(PLATE, seconds=0.2)
+    product = Recognizer(Settings(model_idle_s=0.001), detector=detector, reader=FixedReader())
+    reading = threading.Thread(target=product.read, args=(car_photo(size=(320, 240)),))
+    reading.start()
+    while not detector.shapes:
+        time.sleep(0.001)
+    assert not product.unload(wait=False)
+    assert not product.unload_idle()
+    assert product.unload()  # waits
+    assert not product.loaded
+    reading.join()
+
+
+def test_under_a_small_budget_each_model_comes_for_its_stage() -> None:
+    held = [0.0]
+    order: list[str] = []
+
+    class Ten(FixedDetector):
+        def load(self) -> None:
+            order.append("+detector")
+            held[0] += 10
+
+        def unload(self) -> None:
+            order.append("-detector")
+            held[0] -= 10
+
+    class Twenty(FixedReader):
+        def load(self) -> None:
+            order.append("+reader")
+            held[0] += 20
+
+        def unload(self) -> None:
+            order.append("-reader")
+            held[0] -= 20
+
+    residency = Residency(budget_mib=25, held_mib=lambda: held[0])
+    product = Recognizer(detector=Ten(PLATE), reader=Twenty(), residency=residency)
+    product.read(car_photo(size=(320, 240)))
+    order.clear()
+    assert product.read(car_photo(size=(320, 240)))[0].text == "RK069AV"
+    assert order == ["-reader", "+detector", "-detector", "+reader"]
+    assert held[0] == 20
+
+
+def test_the_second_start_loads_compiled_forms(tmp_path: Path) -> None:
+    settings = Settings(cache_dir=str(tmp_path))
+    first = Recognizer(settings)
+    text = first.read(car_photo())[0].text
+    assert first.compilable
+    assert len(first.compile()) == 2
+    second = Recognizer(settings)
+    assert second.read(car_photo())[0].text == text
+    assert not second.compilable
+    assert second.compile() == []
+    assert second.models == first.models
 
 
 @pytest.mark.parametrize("frozen", [True, False])
@@ -236,7 +312,7 @@ def test_a_missing_and_an_altered_model_are_typed_errors(tmp_path: Path) -> None
     with pytest.raises(ModelMissing, match=r"plate-detector\.onnx"):
         Recognizer(settings).load()
     altered = bytearray((source / "plate-detector.onnx").read_bytes())
-    altered[5_000_000] ^= 1
+    altered[2_000_000] ^= 1
     (tmp_path / "plate-detector.onnx").write_bytes(altered)
     with pytest.raises(ModelMismatch, match=r"plate-detector\.onnx"):
         Recognizer(settings).load()

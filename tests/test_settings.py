@@ -58,8 +58,7 @@ def test_the_weights_are_those_of_this_checkout() -> None:
 def test_every_setting_is_read_somewhere() -> None:
     code = "".join(
         path.read_text("utf-8")
-        for path in (ROOT / "anpr").rglob("*.py")
-        if path.name != "settings.py"
+        for path in (ROOT / "anpr").rglob("*.py")  # in settings.py itself as `self.…`
     )
     unread = [name for name in Settings.model_fields if f".{name}" not in code]
     assert unread == []

@@ -21,11 +21,12 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPException
+from typing import TypeVar
 from urllib.parse import urljoin
 
 import certifi
@@ -41,6 +42,10 @@ __all__ = ["FetchPolicy", "Fetcher", "Resolve", "is_data_url", "read_data_url", 
 
 Resolve = Callable[[str, int], Sequence[str]]
 """The addresses of a host, as literals; raises ``OSError`` where there are none."""
+
+Body = TypeVar("Body")
+Read = Callable[[requests.Response, Line], Body]
+"""Makes something of a response that is no redirect."""
 
 _CHUNK_BYTES = 64 * 1024
 _MAX_ADDRESSES = 4  # of a host that are tried; they share the time
@@ -105,11 +110,14 @@ class Fetcher:
         """
         if is_data_url(url):
             return read_data_url(url, self._policy.max_bytes)
-        clock = Clock(self._policy.timeout_s)
+        return self._walk(url, Clock(self._policy.timeout_s), _HEADERS, self._read)
+
+    def _walk(self, url: str, clock: Clock, headers: Mapping[str, str], read: Read[Body]) -> Body:
+        """What ``read`` makes of the response at the end of all redirects."""
         target = self._judge(url)
         for _ in range(self._policy.max_redirects + 1):
-            answer = self._get(target, clock)
-            if isinstance(answer, bytes):
+            answer = self._get(target, clock, headers, read)
+            if not isinstance(answer, _Redirect):
                 return answer
             target = self._follow(target, answer.location)
         raise SourceFailed from ValueError("too many redirects")
@@ -133,10 +141,12 @@ class Fetcher:
             raise UrlNotAllowed from ValueError("a redirect from https to http")
         return target
 
-    def _get(self, target: Target, clock: Clock) -> bytes | _Redirect:
+    def _get(
+        self, target: Target, clock: Clock, headers: Mapping[str, str], read: Read[Body]
+    ) -> Body | _Redirect:
         """One request, on a connection of its own."""
         try:
-            request = requests.Request("GET", target.url, headers=_HEADERS).prepare()
+            request = requests.Request("GET", target.url, headers=dict(headers)).prepare()
         except requests.RequestException:
             raise UrlNotAllowed from ValueError("requests cannot read the URL")
         line = Line(target, clock, self._addresses)
@@ -147,7 +157,7 @@ class Fetcher:
                 clock.request.interruptible(line.stop),
                 closing(adapter.send(request, stream=True, timeout=clock.left())) as response,
             ):
-                return self._read(response, line)
+                return _redirect(response) or read(response, line)
         except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
             late = isinstance(error, requests.Timeout)
             failure = SourceTimeout() if late else SourceFailed()
@@ -157,15 +167,17 @@ class Fetcher:
             adapter.close()
             line.close()
 
-    def _read(self, response: requests.Response, line: Line) -> bytes | _Redirect:
-        limit = self._policy.max_bytes
-        headers = response.headers
-        if response.status_code in _REDIRECTS and "Location" in headers:
-            # http.client reads headers as Latin-1; what is sent raw is UTF-8.
-            location = headers["Location"].encode("latin-1")
-            return _Redirect(location.decode("utf-8", errors="replace"))
+    def _read(self, response: requests.Response, line: Line) -> bytes:
         if response.status_code != 200:
             raise SourceFailed from ValueError(f"status {response.status_code}")
+        body = io.BytesIO()
+        for chunk in self._chunks(response, line, self._policy.max_bytes):
+            body.write(chunk)
+        return body.getvalue()
+
+    def _chunks(self, response: requests.Response, line: Line, limit: int) -> Iterator[bytes]:
+        """The body in pieces, counted against ``limit`` and its Content-Length."""
+        headers = response.headers
         if headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
             raise SourceFailed from ValueError("the body is encoded, though this was not asked for")
         chunked = "Transfer-Encoding" in headers  # then its length does not count (RFC 9112, 6.3)
@@ -177,15 +189,15 @@ class Fetcher:
         if length is not None and int(length) > limit:
             raise SourceTooLarge from ValueError("by its Content-Length")
         line.expect_body(limit)
-        body = io.BytesIO()
+        received = 0
         while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
-            if body.tell() + len(chunk) > limit:
+            received += len(chunk)
+            if received > limit:
                 raise SourceTooLarge from ValueError("by what arrived")
-            body.write(chunk)
+            yield chunk
         line.clock.left()  # a cancelled connection looks as if it had been closed at the other end
-        if length is not None and not chunked and body.tell() != int(length):
+        if length is not None and not chunked and received != int(length):
             raise SourceFailed from ValueError("shorter than its Content-Length")
-        return body.getvalue()
 
     def _addresses(self, target: Target, clock: Clock) -> Sequence[str]:
         """Where ``target`` may be reached: every answer is permitted, or none is used."""
@@ -230,3 +242,11 @@ class Fetcher:
 @dataclass(frozen=True, slots=True)
 class _Redirect:
     location: str
+
+
+def _redirect(response: requests.Response) -> _Redirect | None:
+    if response.status_code not in _REDIRECTS or "Location" not in response.headers:
+        return None
+    # http.client reads headers as Latin-1; what is sent raw is UTF-8.
+    location = response.headers["Location"].encode("latin-1")
+    return _Redirect(location.decode("utf-8", errors="replace"))

@@ -54,6 +54,9 @@ class Clock:
             raise SourceTimeout
         return own if of_request is None else min(own, of_request)
 
+    def heard(self) -> None:
+        """Something arrived."""
+
     def over(self) -> AnprError | None:
         """What ``left`` would raise, to be raised from a cause of one's own."""
         try:
@@ -61,6 +64,24 @@ class Clock:
         except (DeadlineExceeded, SourceTimeout) as error:
             return error
         return None
+
+
+class PatientClock(Clock):
+    """For what takes long: it may, as long as something arrives every ``silence_s``."""
+
+    def __init__(self, seconds: float, silence_s: float) -> None:
+        super().__init__(seconds)
+        self._silence_s = silence_s
+        self.heard()
+
+    def left(self) -> float:
+        of_silence = self._heard_at + self._silence_s - time.monotonic()
+        if of_silence <= 0:
+            raise SourceTimeout
+        return min(super().left(), of_silence)
+
+    def heard(self) -> None:
+        self._heard_at = time.monotonic()
 
 
 class Line:
@@ -120,6 +141,7 @@ class Line:
 
     def count(self, received: int) -> None:
         self._received += received
+        self.clock.heard()
 
     def stop(self) -> None:
         """Called from another thread, when the request's deadline ends: wakes a blocked read.

@@ -22,20 +22,26 @@ T = TypeVar("T")
 
 
 class Headroom:
-    """Is there memory for another image? What the kernel cannot take back, against the limit."""
+    """Is there memory for another image? What the kernel cannot take back, against the limit.
+
+    ``release`` hands freed memory back, some milliseconds; ``last_resort`` gives up what can be
+    had again, such as models that nobody uses now.
+    """
 
     def __init__(
         self,
         reject_percent: float,
         *,
-        used: Callable[[], float] = memory.anonymous_mib,
+        used: Callable[[], float] = memory.held_mib,
         limit: Callable[[], float | None] = memory.limit_mib,
-        release: Callable[[], None] = memory.release,
+        release: Callable[[], object] = memory.release,
+        last_resort: Callable[[], object] = lambda: None,
     ) -> None:
         self._share = reject_percent / 100
         self._used = used
         self._limit = limit
         self._release = release
+        self._last_resort = last_resort
 
     @property
     def short(self) -> bool:
@@ -43,11 +49,13 @@ class Headroom:
         return limit is not None and self._used() > limit * self._share
 
     def check(self) -> None:
-        """Raise ``OutOfMemory`` if memory is short even after freed memory was handed back."""
+        """Raise ``OutOfMemory`` if memory is short after all was given back that can be."""
+        for give_back in (self._release, self._last_resort):
+            if not self.short:
+                return
+            give_back()
         if self.short:
-            self._release()
-            if self.short:
-                raise OutOfMemory
+            raise OutOfMemory
 
 
 class Admission:

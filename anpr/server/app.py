@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Depends, FastAPI, Request, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -14,7 +14,8 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 
 from anpr import __version__, errors
-from anpr.server import description, problems, schemas
+from anpr.models.catalogue import Catalogue
+from anpr.server import description, models, problems, schemas
 from anpr.server.admission import Admission, Headroom
 from anpr.server.auth import Keys
 from anpr.server.body import CloseUnread
@@ -31,6 +32,8 @@ from anpr.settings import Settings
 if TYPE_CHECKING:
     from anpr.fetch import Fetcher
     from anpr.pipeline import Recognizer
+
+_TIDY_EVERY_S: Final = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -54,14 +57,16 @@ def create_app(
     admission = Admission(
         queue_size=settings.queue_size,
         queue_timeout_s=settings.queue_timeout_s,
-        headroom=Headroom(settings.memory_reject_percent),
+        headroom=Headroom(
+            settings.memory_reject_percent, last_resort=lambda: engine.unload(wait=False)
+        ),
     )
     source = Source(settings, fetcher)
     keys = Keys(settings.api_keys, settings.admin_keys)
     keys.announce()
     eager = settings.load == "eager"
     status = Status(admission, engine, eager, __version__)
-    metrics = make_metrics(admission) if settings.metrics else None
+    metrics = make_metrics(admission, engine) if settings.metrics else None
     plates = PlatesEndpoint(
         admission=admission,
         engine=engine,
@@ -73,12 +78,13 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tidying = asyncio.create_task(_tidy_now_and_then(admission, engine, settings))
         loading = asyncio.create_task(_load(admission, engine)) if eager else None
         yield
+        tidying.cancel()
         admission.end()
         source.close()
-        if loading is not None:
-            await asyncio.wait({loading})
+        await asyncio.wait({tidying} if loading is None else {tidying, loading})
 
     middleware = [
         Middleware(RequestLog),
@@ -106,7 +112,10 @@ def create_app(
     description.install(app)
     locked = _locked(keys)
     _add_plates(app, plates, settings, locked)
-    _add_status(app, status, locked)
+    _add_status(app, status)
+    catalogue = Catalogue(settings.weights_dir, settings.cache_folder, models.LOCK_TIMEOUT_S)
+    management = models.Management(admission, engine, catalogue)
+    models.add(app, management, readers=locked, admins=_locked_to_admins(keys))
     if metrics is not None:
         metrics.watch({getattr(route, "path", "") for route in app.routes} | {"/metrics"})
 
@@ -125,6 +134,21 @@ async def _load(admission: Admission, engine: Engine) -> None:
         logger.exception("the models could not be loaded: %s", error.sentence)
 
 
+async def _tidy_now_and_then(admission: Admission, engine: Engine, settings: Settings) -> None:
+    """Where the platform stops the process between requests, the clock goes on with the next."""
+    every_s = min(_TIDY_EVERY_S, max(0.05, settings.model_idle_s / 4 or _TIDY_EVERY_S))
+    while True:
+        await asyncio.sleep(every_s)
+        await _when_quiet(admission, engine.tidy)
+
+
+async def _when_quiet(admission: Admission, work: Callable[[], object]) -> None:
+    """``work()`` in the worker thread, if no request is inside."""
+    if admission.idle:
+        with contextlib.suppress(errors.Busy, errors.Draining):
+            await admission.run(lambda _: work())
+
+
 def _locked(keys: Keys) -> list[Any]:
     """What a route depends on that needs a key, if any key is set at all."""
     if not keys.needed:
@@ -133,10 +157,23 @@ def _locked(keys: Keys) -> list[Any]:
     async def check(request: Request) -> None:
         keys.check(request.headers)
 
+    return [*_key_headers(), Depends(check)]
+
+
+def _locked_to_admins(keys: Keys) -> list[Any]:
+    """What a route depends on that needs an admin key, or that nobody may use without one."""
+
+    async def check(request: Request) -> None:
+        keys.check_admin(request.headers)
+
+    return [*(_key_headers() if keys.managed else ()), Depends(check)]
+
+
+def _key_headers() -> list[Any]:
+    """Where a key may stand, for the API's description."""
     return [
         Security(HTTPBearer(auto_error=False, description="an API key")),
         Security(APIKeyHeader(name="X-API-Key", auto_error=False, description="an API key")),
-        Depends(check),
     ]
 
 
@@ -157,13 +194,13 @@ def _add_plates(
         return await plates(request)
 
 
-def _add_status(app: FastAPI, status: Status, locked: list[Any]) -> None:
+def _add_status(app: FastAPI, status: Status) -> None:
     unavailable = description.responses([errors.Draining, errors.Busy, errors.OutOfMemory])
-    not_loaded = description.responses([errors.ModelMissing, errors.ModelMismatch])
-    unauthorized = description.responses([errors.Unauthorized] if locked else [])
 
     @app.get("/health", summary="Alive, models, memory: for monitors")
     async def health() -> schemas.Health:
+        # AWS Lambda has no clock between requests: there this is when idle models go
+        await _when_quiet(status.admission, status.engine.unload_idle)
         return schemas.Health.model_validate(status.health())
 
     @app.get("/livez", summary="The event loop runs")
@@ -179,12 +216,3 @@ def _add_status(app: FastAPI, status: Status, locked: list[Any]) -> None:
     async def startupz() -> schemas.Probe:
         status.check_started()
         return schemas.Probe(status="ok")
-
-    @app.get(
-        "/v1/models",
-        summary="The models that are used",
-        responses=not_loaded | unauthorized,
-        dependencies=locked,
-    )
-    async def models() -> schemas.Models:
-        return schemas.Models.model_validate(status.models())

@@ -1,4 +1,4 @@
-"""API keys: who may read plates."""
+"""API keys: who may read plates, and who may manage models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
-from anpr.errors import Unauthorized
+from anpr.errors import Forbidden, Unauthorized
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,11 @@ class Keys:
         """Without API keys the service is open to all."""
         return bool(self._readers)
 
+    @property
+    def managed(self) -> bool:
+        """Without admin keys nobody may manage models."""
+        return bool(self._admins)
+
     def announce(self) -> None:
         if not self.needed:
             logger.warning("no API keys are set (ANPR_API_KEYS): the service is open to all")
@@ -38,6 +43,17 @@ class Keys:
         """Raise ``Unauthorized`` unless a key may read plates; an administrator's may as well."""
         if self.needed and not _any_of(_sent(headers), [*self._readers, *self._admins]):
             raise Unauthorized
+
+    def check_admin(self, headers: Headers) -> None:
+        """Raise ``Unauthorized`` without a known key, ``Forbidden`` unless it may manage models."""
+        if not self.managed:
+            raise Forbidden("Managing models is switched off: no admin key is set.")
+        sent = _sent(headers)
+        if _any_of(sent, self._admins):
+            return
+        if _any_of(sent, self._readers):
+            raise Forbidden
+        raise Unauthorized("An admin key is needed.")
 
 
 def _digest(key: str) -> bytes:

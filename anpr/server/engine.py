@@ -25,10 +25,16 @@ class Engine:
         self._recognizer = recognizer
         self._failure: ModelError | None = None
         self._failed_at = 0.0
+        self._started = False
 
     @property
     def loaded(self) -> bool:
         return self._recognizer.loaded
+
+    @property
+    def started(self) -> bool:
+        """Were the models loaded at least once? What was unloaded since comes back by itself."""
+        return self._started
 
     @property
     def models(self) -> dict[str, str]:
@@ -53,6 +59,7 @@ class Engine:
         unfreezes it when it unloads.
         """
         if self._recognizer.loaded:
+            self._started = True
             return
         started = time.perf_counter()
         try:
@@ -61,8 +68,35 @@ class Engine:
             self._failure, self._failed_at = error, time.monotonic()
             raise
         self._failure = None
-        memory.freeze()
-        logger.info("models loaded in %.0f ms", (time.perf_counter() - started) * 1000)
+        self._started = True
+        if self._recognizer.loaded:  # under a small budget they come and go with each photo
+            memory.freeze()
+            logger.info("models loaded in %.0f ms", (time.perf_counter() - started) * 1000)
+
+    def unload(self, *, wait: bool = True) -> bool:
+        """Give the models' memory back; the next photo loads them again. Whether all are gone.
+
+        Waits for the photo that is being read, or without ``wait`` leaves it alone.
+        """
+        held = self._recognizer.holding
+        gone = self._recognizer.unload(wait=wait)
+        if gone and held:
+            logger.info("models unloaded; %.0f MiB resident", memory.rss_mib())
+        return gone
+
+    def unload_idle(self) -> bool:
+        """Unload what was idle for too long; whether anything was."""
+        gone = self._recognizer.unload_idle()
+        if gone:
+            logger.info("idle models unloaded; %.0f MiB resident", memory.rss_mib())
+        return gone
+
+    def tidy(self) -> None:
+        """For quiet moments: unload what was idle for too long, or keep compiled forms."""
+        if not self.unload_idle() and self._recognizer.compilable:
+            kept = self._recognizer.compile()
+            memory.release()
+            logger.info("%d compiled models kept for the next start", len(kept))
 
     def read(self, image: bytes, options: Options, deadline: Deadline) -> Result:
         """Raises ``AnprError``."""

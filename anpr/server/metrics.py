@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ from anpr import memory
 
 if TYPE_CHECKING:
     from anpr.server.admission import Admission
+    from anpr.server.engine import Engine
     from anpr.types import Result
 
 # From a tenth of the usual to the limits: decoding takes milliseconds, a slow source seconds
@@ -23,7 +25,7 @@ _OTHER: Final = "other"
 class Metrics:
     """Raises ``ImportError`` when made without the extra."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, engine: Engine) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self._paths: frozenset[str] = frozenset()
@@ -54,6 +56,10 @@ class Metrics:
             ("anpr_queue_length", "Requests that wait or send their body", _waiting(admission)),
             ("anpr_resident_memory_bytes", "Resident memory", _bytes(memory.rss_mib)),
             ("anpr_peak_memory_bytes", "Largest resident memory so far", _bytes(memory.peak_mib)),
+            ("anpr_held_memory_bytes", "What counts against the limit", _bytes(memory.held_mib)),
+            ("anpr_memory_limit_bytes", "The container's limit", _bytes(memory.limit_mib)),
+            ("anpr_cgroup_memory_bytes", "With page cache", _bytes(memory.cgroup_mib)),
+            ("anpr_models_loaded", "Both models are in memory", lambda: float(engine.loaded)),
         ):
             Gauge(name, meaning, registry=self._registry).set_function(value)
 
@@ -88,10 +94,10 @@ class Metrics:
         )
 
 
-def make_metrics(admission: Admission) -> Metrics | None:
+def make_metrics(admission: Admission, engine: Engine) -> Metrics | None:
     """``None`` without the extra."""
     try:
-        return Metrics(admission)
+        return Metrics(admission, engine)
     except ImportError:
         return None
 
@@ -127,5 +133,11 @@ def _waiting(admission: Admission) -> Callable[[], float]:
     return lambda: admission.waiting
 
 
-def _bytes(mib: Callable[[], float]) -> Callable[[], float]:
-    return lambda: mib() * memory.MIB
+def _bytes(mib: Callable[[], float | None]) -> Callable[[], float]:
+    """Not a number where nobody counts."""
+
+    def value() -> float:
+        found = mib()
+        return math.nan if found is None else found * memory.MIB
+
+    return value

@@ -60,11 +60,15 @@ class Plate(Model):
 
 
 class Memory(Model):
-    """MiB; the limit is the container's."""
+    """MiB; null where there is no container with a limit."""
 
-    rss: float
-    peak: float
-    limit: float | None
+    rss: float = Field(description="resident memory of the process")
+    peak: float = Field(description="the most it had so far")
+    limit: float | None = Field(description="what the container may use")
+    cgroup: float | None = Field(description="what it uses, page cache included")
+    percent: float | None = Field(
+        description="of the limit, what the kernel cannot take back; see memory_reject_percent"
+    )
 
 
 class MemoryByStage(Memory):
@@ -115,14 +119,75 @@ class Probe(Model):
     status: str = Field(examples=["ok"])
 
 
-class Models(Model):
+class LoadedModel(Model):
+    role: str = Field(examples=["detector", "reader"])
+    name: str = Field(examples=["plate-detector@3f9c0d12"])
+
+
+class UsedModels(Model):
     loaded: bool
     models: list[LoadedModel]
 
 
-class LoadedModel(Model):
-    role: str = Field(examples=["detector", "reader"])
-    name: str = Field(examples=["plate-detector@3f9c0d12"])
+class AvailableModel(Model):
+    """As a manifest has it; ``state`` by its size here, by its hash from ``verify``."""
+
+    name: str
+    kind: str = Field(examples=["detector", "reader"])
+    file: str
+    bytes: int
+    sha256: str
+    licence: str
+    source: str
+    origin: str = Field(examples=["package", "store"])
+    state: str = Field(examples=["present", "missing", "damaged", "unsafe"])
+    input_size: list[int] | None = Field(description="height and width in pixels")
+    alphabet: str | None
+    metrics: dict[str, float]
+
+
+class StoreStatistics(Model):
+    models: int
+    bytes: int
+    largest_bytes: int
+    kinds: dict[str, int]
+    formats: dict[str, int]
+    origins: dict[str, int]
+    states: dict[str, int]
+    health: str = Field(examples=["good", "large", "cluttered"])
+    store_bytes: int = Field(description="imported models and compiled forms")
+    reclaimable_bytes: int = Field(description="what prune would free, as far as sizes tell")
+    reclaimable_files: int
+
+
+class Models(UsedModels):
+    available: list[AvailableModel]
+    statistics: StoreStatistics
+
+
+class ModelVerdict(Model):
+    name: str
+    state: str = Field(examples=["ok", "missing", "damaged", "unsafe"])
+
+
+class Verified(Model):
+    whole: bool = Field(description="all of them are")
+    models: list[ModelVerdict]
+
+
+class Removed(Model):
+    reason: str = Field(examples=["corrupt", "stale", "partial", "double"])
+    file: str
+    bytes: int
+
+
+class Pruned(Model):
+    freed_bytes: int
+    removed: list[Removed]
+
+
+class Cleared(Model):
+    freed_bytes: int
 
 
 PLATES_EXAMPLE: dict[str, Any] = {
@@ -151,6 +216,8 @@ PLATES_EXAMPLE: dict[str, Any] = {
         "rss": 210.0,
         "peak": 231.0,
         "limit": 1024.0,
+        "cgroup": 243.0,
+        "percent": 17.4,
         "stages": {"decode": 3.4, "detect": 0.2, "crop": 0.1, "read": 0.1},
     },
     "models": {"detector": "plate-detector@3f9c0d12", "reader": "plate-reader@77ab1e90"},

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from anpr import memory
 from anpr.errors import Busy, ModelError
+from anpr.memory import MemoryMonitor
+from anpr.record import rounded
 from anpr.server.admission import Admission
 from anpr.server.engine import Engine
 
@@ -21,11 +22,12 @@ class Status:
     eager: bool
     version: str
     started_at: float = field(default_factory=time.monotonic)
+    monitor: MemoryMonitor = field(default_factory=MemoryMonitor)
 
     def health(self) -> dict[str, Any]:
         """Cheap, and 200 for as long as anybody can answer."""
         names, error = self._models()
-        limit = memory.limit_mib()
+        usage = self.monitor.usage()
         return {
             "status": "draining" if self.admission.draining else "ok",
             "version": self.version,
@@ -36,16 +38,21 @@ class Status:
                 "error": error and error.sentence,
             },
             "memory_mib": {
-                "rss": round(memory.rss_mib(), 1),
-                "peak": round(memory.peak_mib(), 1),
-                "limit": None if limit is None else round(limit, 1),
+                "rss": rounded(usage.rss),
+                "peak": rounded(usage.peak),
+                "limit": rounded(usage.limit),
+                "cgroup": rounded(usage.cgroup),
+                "percent": rounded(usage.percent),
             },
             "queue": {"inside": self.admission.visits, "places": self.admission.places},
         }
 
     def check_started(self) -> None:
-        """Raise ``ModelError`` or ``Busy`` while models that load at start are not loaded."""
-        if self.eager and not self.engine.loaded:
+        """Raise ``ModelError`` or ``Busy`` while models that load at start never were loaded.
+
+        Those that were unloaded since come back with the next photo.
+        """
+        if self.eager and not self.engine.started:
             raise self.engine.failure or Busy("The models are being loaded.")
 
     def check_ready(self) -> None:
@@ -54,14 +61,6 @@ class Status:
         self.admission.check()
         if self.engine.failure is not None and self.engine.resting:
             raise self.engine.failure
-
-    def models(self) -> dict[str, Any]:
-        """Raises ``ModelError``."""
-        names = self.engine.models
-        return {
-            "loaded": self.engine.loaded,
-            "models": [{"role": role, "name": name} for role, name in names.items()],
-        }
 
     def _models(self) -> tuple[dict[str, str], ModelError | None]:
         try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from anpr.errors import ModelMissing, ModelUnusable
+from anpr.errors import ModelMissing, ModelUnsafe, ModelUnusable
 from anpr.models import manifest
 from anpr.models.manifest import Entry
 from anpr.settings import Settings
@@ -74,6 +74,108 @@ def test_what_is_recorded_is_read_again(tmp_path: Path) -> None:
     assert entries["new"].bytes == 5
     assert entries["new"].source == 'by "us"'
     assert entries["new"].file.read() == b"newer"
+
+
+FULL = (
+    GOOD
+    + """
+made_from = "ff"
+input_size = [192, 320]
+alphabet = "AB\\u00e9"
+metrics = { mAP50 = 0.5, "exact, folded" = 1.0 }
+files = [ { file = "more/x.yml", bytes = 1, sha256 = "HASH" } ]
+trained_by = "us"
+on = 2026-11-21
+marks = [1, 2.5, true]
+""".replace("HASH", hashlib.sha256(b"x").hexdigest())
+)
+
+
+def test_every_key_is_read_and_written_again(tmp_path: Path) -> None:
+    write(tmp_path, FULL)
+    entry = manifest.read(tmp_path)["mine"]
+    assert (entry.made_from, entry.input_size, entry.alphabet) == ("ff", (192, 320), "ABé")
+    assert entry.metrics == {"mAP50": 0.5, "exact, folded": 1.0}
+    assert [part.path for part in entry.all_parts] == [
+        tmp_path / "mine.onnx",
+        tmp_path / "more" / "x.yml",
+    ]
+    assert entry.total_bytes == 5
+    assert entry.more["trained_by"] == "us"
+    manifest.write(tmp_path, [entry])
+    assert manifest.read(tmp_path) == {"mine": entry}
+
+
+def test_recording_keeps_what_other_entries_say(tmp_path: Path) -> None:
+    write(tmp_path, FULL)
+    (tmp_path / "new.onnx").write_bytes(b"newer")
+    manifest.record(tmp_path, Entry("new", "reader", tmp_path / "new.onnx", 0, "", "MIT", "us"))
+    assert manifest.read(tmp_path)["mine"].more["trained_by"] == "us"
+
+
+def test_new_bytes_keep_what_is_said_but_not_what_was_measured(tmp_path: Path) -> None:
+    write(tmp_path, FULL)
+    again = Entry("mine", "detector", tmp_path / "mine.onnx", 0, "", "MIT", "us")
+    manifest.record(tmp_path, again)
+    assert manifest.read(tmp_path)["mine"].metrics["mAP50"] == 0.5
+    (tmp_path / "mine.onnx").write_bytes(b"other")
+    manifest.record(tmp_path, again)
+    entry = manifest.read(tmp_path)["mine"]
+    assert (entry.alphabet, entry.input_size, entry.more["trained_by"]) == ("ABé", (192, 320), "us")
+    assert (entry.bytes, dict(entry.metrics)) == (5, {})
+
+
+def test_the_package_comes_before_the_store(tmp_path: Path) -> None:
+    weights, store = tmp_path / "weights", tmp_path / "store"
+    for folder in (weights, store):
+        folder.mkdir()
+        write(folder, GOOD)
+    (store / "models.toml").write_text(GOOD + GOOD.replace("[mine]", "[theirs]"))
+    assert manifest.find(weights, "mine", store=store).path == weights / "mine.onnx"
+    assert manifest.find(weights, "theirs", store=store).path == store / "mine.onnx"
+    (store / "models.toml").write_text("broken")
+    assert manifest.find(weights, "mine", store=store).path == weights / "mine.onnx"
+    with pytest.raises(ModelUnusable):
+        manifest.find(weights, "theirs", store=store)
+
+
+def test_a_store_that_does_not_exist_has_no_models(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match="it has mine"):
+        manifest.find(write(tmp_path, GOOD), "yours", store=tmp_path / "none")
+
+
+def test_a_folder_without_a_manifest(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match="manifest"):
+        manifest.read(tmp_path)
+
+
+def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
+    assert manifest.find(tmp_path, "some/model").path == Path("some/model")
+    assert manifest.find(tmp_path, "model.onnx").sha256 is None
+
+
+def test_a_link_out_of_the_folder_is_not_loaded(tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    write(weights, GOOD)
+    (weights / "mine.onnx").rename(tmp_path / "outside.onnx")
+    (weights / "mine.onnx").symlink_to(tmp_path / "outside.onnx")
+    with pytest.raises(ModelUnsafe, match="link out of its folder"):
+        manifest.find(weights, "mine")
+    (weights / "mine.onnx").unlink()
+    (weights / "real.onnx").write_bytes(b"mine")
+    (weights / "mine.onnx").symlink_to("real.onnx")
+    assert manifest.find(weights, "mine").read() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["a", "A-1_b", "0", "x" * 64])
+def test_a_good_name(name: str) -> None:
+    assert manifest.good_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a/b", "..", "a b", "x" * 65, "é", "a\n"])
+def test_a_bad_name(name: str) -> None:
+    assert not manifest.good_name(name)
 
 
 @pytest.mark.parametrize("name", sorted(manifest.read(Settings().weights_dir)))

@@ -6,6 +6,9 @@ header or body that is not documented, and no refusal of the service's own metho
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +61,9 @@ def schema_of(**options: Any) -> Any:
 
 open_schema = schema_of()
 locked_schema = schema_of(api_keys=KEY)
+# A store that stays empty, and is nobody's: every request may clear it
+nowhere = str(Path(tempfile.gettempdir(), f"anpr-openapi-{os.getpid()}"))
+managed_schema = schema_of(admin_keys=KEY, cache_dir=nowhere).include(path_regex="^/v1/models")
 # A text that the document calls base64 is not yet an image
 NOT_OURS = [schemathesis.checks.CHECKS.get_one("positive_data_acceptance")]
 # It takes a generated Authorization for invalid, but our own key stands beside it
@@ -75,6 +81,18 @@ def test_the_open_service_does_what_it_says(case: Any) -> None:
 @settled
 def test_with_a_key_the_locked_service_does_what_it_says(case: Any) -> None:
     case.call_and_validate(headers={"X-API-Key": KEY}, excluded_checks=NOT_OURS_WITH_KEY)
+
+
+@managed_schema.parametrize()  # type: ignore[untyped-decorator]
+@settled
+def test_with_an_admin_key_models_are_managed_as_it_says(case: Any) -> None:
+    case.call_and_validate(headers={"X-API-Key": KEY}, excluded_checks=NOT_OURS_WITH_KEY)
+
+
+@managed_schema.parametrize()  # type: ignore[untyped-decorator]
+@settled
+def test_without_an_admin_key_they_are_not(case: Any) -> None:
+    case.call_and_validate(excluded_checks=NOT_OURS)
 
 
 @locked_schema.parametrize()  # type: ignore[untyped-decorator]

@@ -47,6 +47,24 @@ def test_freed_memory_is_handed_back_before_anybody_is_refused() -> None:
     assert memory.released == 1
 
 
+def test_the_last_resort_comes_last() -> None:
+    memory = Memory(used=950, limit=1000)
+    given_up = []
+
+    def give_up() -> None:
+        given_up.append(memory.released)
+        memory.used = 400
+
+    Headroom(
+        90,
+        used=lambda: memory.used,
+        limit=lambda: memory.limit,
+        release=memory.release,
+        last_resort=give_up,
+    ).check()
+    assert given_up == [1]
+
+
 def test_memory_that_stays_short_refuses() -> None:
     with pytest.raises(OutOfMemory):
         Memory(used=950, limit=1000).headroom().check()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from anpr import cgroup
 from tests import loopback
 from tests.server.harness import Service, photo, slug
 
@@ -89,3 +92,20 @@ def test_without_the_extra_there_are_none(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert service.post(content=photo()).status_code == 200
     assert slug(service.get("/metrics")) == "not-found"
+
+
+def test_memory_and_models_can_be_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup, "_ROOT", tmp_path)
+    monkeypatch.setattr(cgroup, "_paths", lambda: ("/", "/"))
+    (tmp_path / "memory.current").write_text("10485760")
+    service = Service()
+    before = samples(service)
+    (tmp_path / "memory.max").write_text("1073741824")
+    service.post(content=photo())
+    after = samples(service)
+
+    assert math.isnan(before["anpr_memory_limit_bytes", ()])
+    assert after["anpr_memory_limit_bytes", ()] == 1073741824
+    assert after["anpr_cgroup_memory_bytes", ()] == 10485760
+    assert after["anpr_held_memory_bytes", ()] == 10485760
+    assert (before["anpr_models_loaded", ()], after["anpr_models_loaded", ()]) == (0, 1)

@@ -37,18 +37,6 @@ def test_health_tells_models_memory_and_queue() -> None:
     assert (after.queue.inside, after.queue.places) == (0, 4)
 
 
-def test_the_models_are_listed() -> None:
-    answer = Service().get("/v1/models")
-
-    assert answer.json() == {
-        "loaded": False,
-        "models": [
-            {"role": "detector", "name": "small-detector@00000001"},
-            {"role": "reader", "name": "small-reader@00000002"},
-        ],
-    }
-
-
 def test_an_eager_service_is_started_when_its_models_are_loaded() -> None:
     service = Service(load="eager")
     go_on = threading.Event()

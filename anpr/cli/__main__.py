@@ -1,0 +1,8 @@
+"""``python -m anpr.cli``."""
+
+import sys
+
+from anpr.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
