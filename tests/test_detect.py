@@ -126,6 +126,7 @@ class Looks(_Looks):
     def __init__(self, plate: Box, **options: int) -> None:
         super().__init__(**({"side": 320, "second_side": 0, "closer_width": 0} | options))
         self._plate = plate
+        self.confidence = 0.5
         self.looks: list[tuple[int, int]] = []
 
     def _look(self, image: Image, side: int) -> list[Detection]:
@@ -138,7 +139,7 @@ class Looks(_Looks):
         corners = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
         step = 1 / scale
         x1, y1, x2, y2 = (round(float(v) / step) * step for v in corners)
-        return [Detection(Box(x1, y1, x2, y2), 0.5)]
+        return [Detection(Box(x1, y1, x2, y2), self.confidence)]
 
     def find(self, width: int, height: int) -> list[Detection]:
         image = np.zeros((height, width, 3), np.uint8)
@@ -164,6 +165,39 @@ def test_a_second_look_follows_where_the_first_finds_nothing(
     assert detector.looks == looks
 
 
+def test_a_doubtful_plate_gets_a_second_look_and_its_finer_box() -> None:
+    plate = Box(502, 302, 562, 318)
+    (rough,) = Looks(plate).find(1280, 720)
+    detector = Looks(plate, second_side=640)
+    detector.confidence = 0.49
+    (fine,) = detector.find(1280, 720)
+    assert detector.looks == [(1280, 320), (1280, 640), (1280, 256)]  # doubtful to the end
+    assert fine.box.iou(plate) > rough.box.iou(plate)
+
+
+def test_what_only_the_first_look_saw_is_kept_after_the_second() -> None:
+    first = [Detection(Box(10, 10, 60, 30), 0.4), Detection(Box(300, 10, 350, 30), 0.3)]
+    second = [Detection(Box(12, 10, 62, 30), 0.35), Detection(Box(500, 10, 520, 20), 0.9)]
+
+    class Two(_Looks):
+        def _look(self, image: Image, side: int) -> list[Detection]:
+            return list(first if side == 320 else second)
+
+    found = Two(320, 640, 0).detect(np.zeros((400, 640, 3), np.uint8))
+    assert found == [second[1], second[0], first[1]]
+
+
+def test_a_plate_too_large_for_two_looks_is_seen_in_a_third_and_smaller_one() -> None:
+    plate = Detection(Box(10, 10, 600, 200), 0.6)
+
+    class Far(_Looks):
+        def _look(self, image: Image, side: int) -> list[Detection]:
+            return [plate] if side < 320 else []
+
+    assert Far(320, 640, 0).detect(np.zeros((400, 640, 3), np.uint8)) == [plate]
+    assert Far(320, 0, 0).detect(np.zeros((400, 640, 3), np.uint8)) == []  # turned off
+
+
 def test_a_small_plate_is_looked_at_more_closely_and_its_box_is_the_better_one() -> None:
     plate = Box(501, 301, 563, 317)
     rough = Looks(plate).find(1280, 720)[0]
@@ -179,6 +213,34 @@ def test_a_large_plate_is_looked_at_once() -> None:
     detector = Looks(Box(200, 200, 500, 280), closer_width=48)
     detector.find(1280, 720)
     assert len(detector.looks) == 1
+
+
+def test_a_closer_look_enlarges_no_pixels() -> None:
+    detector = Looks(Box(300, 200, 320, 206), closer_width=48)
+    detector.find(512, 384)
+    assert detector.looks[1] == (320, 320)  # and not six widths of 20 px
+
+
+def test_a_closer_look_needs_finer_pixels_than_the_first() -> None:
+    detector = Looks(Box(150, 100, 170, 106), closer_width=48)
+    detector.find(320, 240)
+    assert len(detector.looks) == 1
+
+
+def test_both_boxes_count_by_the_pixels_they_were_seen_with() -> None:
+    class Two(Looks):
+        def _look(self, image: Image, side: int) -> list[Detection]:
+            first = not self.looks
+            self.looks.append((image.shape[1], side))
+            box = Box(600, 300, 640, 310) if first else Box(140, 89, 180, 101)
+            return [Detection(box, 0.9)]
+
+    (found,) = Two(Box(0, 0, 1, 1), closer_width=48).find(1280, 720)
+    # the closer look sees 320 px from x 460 and 192 px from y 209: a quarter of the pixels, so its
+    # box counts four times
+    assert found.box.x1 == pytest.approx((4 * 600 + 600) / 5)
+    assert found.box.y1 == pytest.approx((4 * 298 + 300) / 5)
+    assert found.box.y2 == pytest.approx((4 * 310 + 310) / 5)
 
 
 @pytest.mark.parametrize("plate", [Box(0, 0, 60, 16), Box(1220, 704, 1280, 720)])

@@ -22,11 +22,12 @@ Command: ``python -m training.data [--photos FILE.jsonl] [--out DIR]``.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from training import paths
@@ -35,8 +36,17 @@ SPLITS = ("train", "val")
 CLASS_NAME = "plate"
 JPEG_END = b"\xff\xd9"
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+SCENES = "scenes"
+"""The folder of photos that are put together for training, beside ``train``."""
+GREY = (114, 114, 114)
+"""What YOLO pads with."""
 SIDEWAYS = (5, 6, 7, 8)
 """Values of EXIF orientation that turn a photo on its side."""
+UNLABELLED = {
+    split: Path(__file__).with_name("detector") / f"unlabelled-{split}.jsonl" for split in SPLITS
+}
+"""Plates that the annotation of the shared photos leaves out: found by the detector, told by eye.
+Those of ``train`` are trained on; those of ``val`` (and ``e2e`` and ``world``) are not counted."""
 MIN_SIDE_PX = 1.0
 """A box thinner than a pixel is a slip of the annotation."""
 
@@ -78,14 +88,17 @@ def read_photos(listing: Path, splits: Iterable[str] | None = None) -> Iterator[
 def read_yolo(data_yaml: Path, split: str) -> list[Photo]:
     """The photos of a data set in YOLO format, by name; a photo without a label file has no plates.
 
-    ``data.yaml`` names one folder a split, ``…/images/…``, whose labels lie in ``…/labels/…``.
-    Raises ``KeyError`` without the split, and ``FileNotFoundError`` without its folder.
+    ``data.yaml`` names a folder a split (of several the first is read), ``…/images/…``, whose
+    labels lie in ``…/labels/…``. Raises ``KeyError`` without the split, and
+    ``FileNotFoundError`` without its folder.
     """
     import yaml  # comes with Ultralytics; the rest of this module does without it
     from PIL import ExifTags, Image
 
     content = yaml.safe_load(data_yaml.read_text(encoding="utf-8"))
-    folder = data_yaml.parent / (content.get("path") or "") / content[split]
+    named = content[split]
+    first = named[0] if isinstance(named, list) else named
+    folder = data_yaml.parent / (content.get("path") or "") / first
     if not folder.is_dir():
         raise FileNotFoundError(folder)
     parts = list(folder.parts)
@@ -122,8 +135,51 @@ def yolo_lines(photo: Photo) -> list[str]:
     return lines
 
 
-def build(listing: Path, out: Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What the annotation of a photo left out, boxes in pixels of the stored file.
+
+    ``plates`` are plates; ``unsure`` are places where nobody can tell, which teach nothing.
+    """
+
+    plates: tuple[tuple[float, float, float, float], ...] = ()
+    unsure: tuple[tuple[float, float, float, float], ...] = ()
+
+
+def read_missed(listing: Path) -> dict[str, Missed]:
+    """By the photo's ``SPLIT/NAME``, from JSON lines with ``file``, ``plates`` and ``unsure``."""
+    with listing.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines if line.strip()]
+    return {
+        "/".join(Path(row["file"]).parts[-2:]): Missed(
+            tuple((b[0], b[1], b[2], b[3]) for b in row.get("plates", ())),
+            tuple((b[0], b[1], b[2], b[3]) for b in row.get("unsure", ())),
+        )
+        for row in rows
+    }
+
+
+def mended(photos: Iterable[Photo], missed: Mapping[str, Missed]) -> list[Photo]:
+    """The photos with the plates that their annotation left out."""
+    return [
+        replace(photo, boxes=photo.boxes + missed[name].plates) if name in missed else photo
+        for photo in photos
+        for name in [f"{photo.split}/{photo.path.name}"]
+    ]
+
+
+def build(
+    listing: Path,
+    out: Path,
+    missed: Mapping[str, Missed] | None = None,
+    *,
+    scenes: bool = False,
+) -> Path:
     """Bring the data set in ``out`` up to the list, and return its ``data.yaml``.
+
+    ``missed``, by ``SPLIT/NAME``, mends photos: what the annotation left out is added, and what
+    nobody can tell is painted over with grey in a copy of the photo. ``scenes``: the folder
+    ``images/scenes``, which has to be there, is trained on as well.
 
     Raises ``FileNotFoundError`` where the list or one of its photos is missing, and ``ValueError``
     where two photos of a split share a name or a split is empty.
@@ -137,7 +193,13 @@ def build(listing: Path, out: Path) -> Path:
         if name in kept[photo.split]:
             raise ValueError(f"two photos of the split {photo.split} are called {name}")
         kept[photo.split].add(name)
-        _link(photo.path.resolve(strict=True), out / "images" / photo.split / name)
+        image = out / "images" / photo.split / name
+        left_out = (missed or {}).get(f"{photo.split}/{name}", Missed())
+        photo = replace(photo, boxes=photo.boxes + left_out.plates)
+        if left_out.unsure:
+            _paint(photo.path, image, left_out.unsure)
+        else:
+            _link(photo.path.resolve(strict=True), image)
         label = (out / "labels" / photo.split / name).with_suffix(".txt")
         _write(label, "".join(f"{line}\n" for line in yolo_lines(photo)))
     for split, names in kept.items():
@@ -145,11 +207,12 @@ def build(listing: Path, out: Path) -> Path:
             raise ValueError(f"{listing} has no photo of the split {split}")
         _remove_others(out / "images" / split, names)
         _remove_others(out / "labels" / split, {f"{Path(name).stem}.txt" for name in names})
+    train = f"[images/train, images/{SCENES}]" if scenes else "images/train"
     data_yaml = out / "data.yaml"
     _write(
         data_yaml,
         f"path: {json.dumps(str(out.resolve()))}\n"
-        "train: images/train\nval: images/val\n"
+        f"train: {train}\nval: images/val\n"
         f"names:\n  0: {CLASS_NAME}\n",
     )
     return data_yaml
@@ -162,9 +225,24 @@ def _link(photo: Path, link: Path) -> None:
             return
         link.unlink(missing_ok=True)
         link.symlink_to(photo)
-    elif link.is_symlink() or not link.exists():
+    elif link.is_symlink() or not link.exists() or link.stat().st_size != photo.stat().st_size:
         link.unlink(missing_ok=True)
         shutil.copyfile(photo, link)
+
+
+def _paint(photo: Path, copy: Path, boxes: Sequence[tuple[float, float, float, float]]) -> None:
+    from PIL import Image, ImageDraw
+
+    with Image.open(photo) as opened:
+        image = opened.convert("RGB")
+    draw = ImageDraw.Draw(image)
+    for box in boxes:
+        draw.rectangle(box, fill=GREY)
+    painted = io.BytesIO()
+    image.save(painted, "JPEG", quality=95)
+    if copy.is_symlink() or not copy.exists() or copy.read_bytes() != painted.getvalue():
+        copy.unlink(missing_ok=True)  # a link to the photo would be written through
+        copy.write_bytes(painted.getvalue())
 
 
 def _ends_with(path: Path, ending: bytes) -> bool:
@@ -191,7 +269,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--photos", type=Path, help="the list (default: the shared photos.jsonl)")
     parser.add_argument("--out", type=Path, default=paths.CACHE / "detector")
     options = parser.parse_args(arguments)
-    data_yaml = build(options.photos or paths.shared_data() / "photos.jsonl", options.out)
+    missed = read_missed(UNLABELLED["train"]) if options.photos is None else None
+    data_yaml = build(options.photos or paths.shared_data() / "photos.jsonl", options.out, missed)
     counts = {split: len(list((options.out / "images" / split).iterdir())) for split in SPLITS}
     sys.stdout.write(f"{data_yaml}: {counts['train']} train, {counts['val']} val\n")
     return 0

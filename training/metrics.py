@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Boxes = Sequence[tuple[float, float, float, float]]
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -35,6 +36,17 @@ def iou_matrix(a: Floats, b: Floats) -> Floats:
     union = area_a[:, None] + area_b[None, :] - overlap
     ious: Floats = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
     return ious
+
+
+def covered(a: Floats, b: Floats) -> Floats:
+    """The largest share of each box of ``a`` (N, 4) that lies on one of ``b`` (M, 4): (N,)."""
+    a, b = np.reshape(a, (-1, 4)), np.reshape(b, (-1, 4))
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    overlap = np.clip(bottom_right - top_left, 0.0, None).prod(axis=2).max(axis=1, initial=0.0)
+    area = np.clip(a[:, 2:] - a[:, :2], 0.0, None).prod(axis=1)
+    shares: Floats = np.divide(overlap, area, out=np.zeros_like(overlap), where=area > 0)
+    return shares
 
 
 def match(ious: Floats, threshold: float) -> NDArray[np.int64]:

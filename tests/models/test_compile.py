@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from anpr.errors import ModelMissing, ModelUnusable, RuntimeMissing
 from anpr.models import compile as compiling
@@ -66,6 +67,37 @@ def test_model_that_gives_something_else_is_refused(alter: Callable[[Any], Any])
     square, wide = outputs()
     with pytest.raises(ModelUnusable):
         compiling._check(ONNX.read_bytes(), 320, [square, alter(wide)])
+
+
+def test_weights_are_stored_in_half_and_computed_with_in_full() -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(8, 3, 3, 3)).astype(np.float32)
+    bias = np.linspace(0, 1, 8).astype(np.float32)
+    scale = np.array([[1e9]], np.float32)  # too large for half precision: left as it is
+    nodes = [
+        helper.make_node("Conv", ["images", "weight", "bias"], ["seen"], pads=[1, 1, 1, 1]),
+        helper.make_node("Mul", ["seen", "scale"], ["output"]),
+    ]
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 16, 16])
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 8, 16, 16])
+    arrays = {"weight": weight, "bias": bias, "scale": scale}
+    stored = [numpy_helper.from_array(value, name) for name, value in arrays.items()]
+    graph = helper.make_graph(nodes, "small", [image], [output], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    photo = rng.uniform(size=(1, 3, 16, 16)).astype(np.float32)
+    before = model.SerializeToString()
+    compiling._halve(model)
+    after = model.SerializeToString()
+    assert len(before) - len(after) > 0.4 * weight.nbytes
+    full, half = (
+        onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"]).run(
+            None, {"images": photo}
+        )[0]
+        for content in (before, after)
+    )
+    assert half.dtype == np.float32
+    assert half == pytest.approx(full, rel=2e-3, abs=2e-3 * float(np.abs(full).max()))
+    assert (half != full).any()
 
 
 def test_names_are_written_as_json() -> None:

@@ -21,8 +21,11 @@ def score(fitness: float) -> Score:
         precision=0.9,
         recall=0.9,
         false_per_photo=0.0,
+        recall_at_p92=0.9,
         recall_at_p95=0.9,
+        recall_at_p97=0.9,
         threshold_at_p95=0.5,
+        threshold_at_p97=0.5,
         map50=0.9,
         map50_95=fitness,
     )
@@ -39,6 +42,14 @@ def test_shipped_configuration_is_read() -> None:
 def test_start_is_relative_to_the_base(tmp_path: Path) -> None:
     told = config.from_mapping({"start": "weights/a.pt"}, tmp_path)
     assert told.start == tmp_path / "weights/a.pt"
+
+
+def test_architecture_is_a_file_under_the_base_or_one_of_ultralytics(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").touch()
+    own = config.from_mapping({"architecture": "own.yaml"}, tmp_path)
+    stock = config.from_mapping({"architecture": "yolo11n.yaml"}, tmp_path)
+    assert own.architecture == str(tmp_path / "own.yaml")
+    assert stock.architecture == "yolo11n.yaml"
 
 
 def test_unknown_name_is_an_error(tmp_path: Path) -> None:

@@ -90,6 +90,39 @@ def test_whole_photo_is_linked_and_a_cut_one_copied(listing: Path, tmp_path: Pat
     assert (images / "cut.jpg").is_file()
 
 
+def test_what_the_annotation_missed_is_added_or_painted_over(listing: Path, tmp_path: Path) -> None:
+    missed = tmp_path / "missed.jsonl"
+    rows = [
+        {"file": "photos/train/a.jpg", "plates": [[50, 10, 70, 20]], "unsure": [[0, 30, 20, 45]]},
+        {"file": "photos/train/b.jpg", "unsure": []},
+    ]
+    missed.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    out = tmp_path / "out"
+    for _ in range(2):  # a second time over what the first one left
+        data.build(listing, out, data.read_missed(missed))
+    photos = {photo.path.name: photo for photo in data.read_yolo(out / "data.yaml", "train")}
+    assert list(photos["a.jpg"].boxes[1]) == pytest.approx([50, 10, 70, 20])
+    painted = cv2.imread(str(out / "images/train/a.jpg"))
+    assert painted is not None
+    assert painted[35:40, 5:15].mean() == pytest.approx(data.GREY[0], abs=1)
+    assert painted[5, 5].tolist() == pytest.approx([90] * 3, abs=1)
+    original = cv2.imread(str(listing.parent / "photos/train/a.jpg"))
+    assert original is not None
+    assert original[35:40, 5:15].mean() == pytest.approx(90, abs=1)
+    assert (out / "images/train/b.jpg").is_symlink()
+    assert len(data.read_yolo(out / "data.yaml", "val")[0].boxes) == 1
+
+    data.build(listing, out)
+    assert (out / "images/train/a.jpg").is_symlink()
+
+
+def test_lists_of_unlabelled_plates_are_read() -> None:
+    lists = {split: data.read_missed(file) for split, file in data.UNLABELLED.items()}
+    assert all(name.startswith("train/") for name in lists["train"])
+    assert all(name.split("/")[0] in {"val", "e2e", "world"} for name in lists["val"])
+    assert all(found.plates or found.unsure for each in lists.values() for found in each.values())
+
+
 def test_second_build_changes_nothing(listing: Path, tmp_path: Path) -> None:
     data.build(listing, tmp_path / "out")
     files = list(tmp_path.glob("out/**/*"))
@@ -111,6 +144,12 @@ def test_data_set_without_its_folder_is_an_error(tmp_path: Path) -> None:
     file.write_text("train: images/train\n", encoding="utf-8")
     with pytest.raises(FileNotFoundError):
         data.read_yolo(file, "train")
+
+
+def test_scenes_are_trained_on_beside_the_photos(listing: Path, tmp_path: Path) -> None:
+    data_yaml = data.build(listing, tmp_path / "out", scenes=True)
+    assert "train: [images/train, images/scenes]" in data_yaml.read_text(encoding="utf-8")
+    assert len(data.read_yolo(data_yaml, "train")) == 3  # the first folder
 
 
 def test_photo_that_left_the_list_leaves_the_data_set(listing: Path, tmp_path: Path) -> None:

@@ -126,6 +126,22 @@ def test_detection_is_counted_over_all_photos_and_by_source(
     assert figures["served"] == everything
 
 
+def test_unlabelled_plate_is_neither_right_nor_false(shared: Path, settings: Settings) -> None:
+    unlabelled = {f"{shared.name}/1.png": ((190.0, 90.0, 250.0, 120.0),)}
+    figures = evaluate.detection(photos(shared, "val"), settings, unlabelled)
+    assert (figures["sources"]["all"]["precision"], figures["served"]["precision"]) == (1.0, 1.0)
+    assert figures["raw"]["precision"] == pytest.approx(2 / 3)
+    assert figures["raw"]["recall"] == figures["sources"]["all"]["recall"]
+
+
+def test_box_on_an_annotated_plate_counts_even_where_an_unlabelled_one_lies(
+    shared: Path, settings: Settings
+) -> None:
+    unlabelled = {f"{shared.name}/1.png": ((0.0, 0.0, 70.0, 40.0),)}
+    figures = evaluate.detection(photos(shared, "val"), settings, unlabelled)
+    assert figures["sources"]["all"]["recall"] == pytest.approx(2 / 3)
+
+
 def test_recall_by_width_counts_pixels_of_the_photo_at_320(
     shared: Path, settings: Settings
 ) -> None:
@@ -184,6 +200,17 @@ def test_end_to_end_counts_found_read_and_false(shared: Path, settings: Settings
     assert figures["text"]["folded"] == 1.0
     assert figures["false_per_photo"] == 0.0
     assert {"decode", "detect", "crop", "read", "total"} <= set(figures["stages_ms"])
+
+
+def test_end_to_end_does_not_count_an_unlabelled_plate_as_false(
+    shared: Path, settings: Settings
+) -> None:
+    write(shared / "3.png", [(30, 30, 90, 50), (200, 100, 240, 120)], (320, 200))
+    recognizer = Recognizer(settings, detector=WhiteBlocks(), reader=Constant())
+    unlabelled = {f"{shared.name}/3.png": ((195.0, 95.0, 245.0, 125.0),)}
+    counted = evaluate.end_to_end(photos(shared, "e2e"), recognizer)
+    ignored = evaluate.end_to_end(photos(shared, "e2e"), recognizer, unlabelled=unlabelled)
+    assert (counted["false_per_photo"], ignored["false_per_photo"]) == (1.0, 0.0)
 
 
 def test_command_prints_tables_and_writes_files(

@@ -9,6 +9,7 @@ from training.metrics import (
     IOUS,
     Curve,
     Reading,
+    covered,
     edits,
     folded,
     iou_matrix,
@@ -35,6 +36,14 @@ def test_iou_of_boxes_without_area_is_zero() -> None:
 
 def test_iou_of_no_boxes_is_empty() -> None:
     assert iou_matrix(boxes(), boxes((0, 0, 1, 1))).shape == (0, 1)
+
+
+def test_covered_is_the_largest_share_of_a_box_on_any_other() -> None:
+    a = boxes((0, 0, 10, 10), (0, 0, 20, 10), (3, 3, 3, 3))
+    b = boxes((5, 0, 100, 10), (8, 0, 100, 10))
+    assert covered(a, b).tolist() == [0.5, 0.75, 0.0]
+    assert covered(a, boxes()).tolist() == [0.0, 0.0, 0.0]
+    assert covered(boxes(), b).shape == (0,)
 
 
 def test_each_plate_is_found_once() -> None:

@@ -120,3 +120,46 @@ def test_batch_is_cut_to_a_window_with_its_boxes() -> None:
         pytest.approx([0.5, 0.875, 0.5, 0.25]),
         pytest.approx([0.5, 0.25, 1.0, 0.5]),
     ]
+
+
+def test_lighter_architecture_takes_over_what_has_the_same_role() -> None:
+    import torch
+    from ultralytics.nn.tasks import DetectionModel
+
+    from training.detector.architectures import OWN
+    from training.detector.transfer import carried_over
+
+    torch.manual_seed(0)
+    source = DetectionModel("yolo11n.yaml", nc=1, verbose=False).state_dict()
+    target = DetectionModel(str(OWN), nc=1, verbose=False).state_dict()
+    filled, missing = carried_over(source, target)
+    assert {name.split(".")[2] for name in missing} == {"cv2"}  # the boxes' branch of the head
+    assert torch.equal(filled["model.20.cv3.1.2.weight"], source["model.23.cv3.1.2.weight"])
+    before, after = source["model.3.conv.weight"], filled["model.3.conv.weight"]
+    (kept,) = (c for c in range(64) if torch.equal(before[:, c], after[:, 0]))
+    name = "model.2.cv2.conv.weight"
+    assert torch.equal(filled[name][0], source[name][kept])
+    assert carried_over(target, target)[1] == []
+
+
+def test_every_architecture_of_the_table_can_be_built() -> None:
+    from ultralytics.nn.tasks import DetectionModel
+
+    from training.detector.architectures import ARCHITECTURES
+
+    for name, architecture in ARCHITECTURES.items():
+        model = DetectionModel(architecture, nc=1, verbose=False)
+        parameters = sum(tensor.numel() for tensor in model.parameters())
+        assert 0.4e6 < parameters < 2.7e6, name
+
+
+def test_average_of_the_weights_reaches_back_as_far_as_is_told() -> None:
+    from types import SimpleNamespace
+
+    from training.detector.config import Config
+    from training.detector.trainer import _average
+
+    trainer = SimpleNamespace(config=Config(average_decay=0.99), ema=SimpleNamespace(decay=None))
+    _average(trainer)  # type: ignore[arg-type]
+    decays = [trainer.ema.decay(updates) for updates in (0, 90, 10_000)]
+    assert decays == [0.1, 0.91, 0.99]

@@ -17,6 +17,8 @@ from training import data, paths
 from training.detector import config as configuration
 from training.detector.config import Config
 
+log = logging.getLogger(__name__)
+
 
 def overrides(config: Config, data_yaml: Path, folder: Path, device: str) -> dict[str, Any]:
     """What Ultralytics' trainer is told for a new run."""
@@ -45,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hours", type=float, help="time for all passes, pauses counted in")
     parser.add_argument("--threads", type=int, help="of Torch, on a CPU")
     parser.add_argument("--device", default="cpu", help="cpu, 0, mps … as Ultralytics names them")
+    parser.add_argument("--scenes", type=int, help="synthetic photos beside the shared ones")
     parser.add_argument("--start", type=Path, help="a .pt to start from")
     parser.add_argument("--scratch", action="store_true", help="start from the architecture alone")
     parser.add_argument("--photos", type=Path, help="a list like the shared photos.jsonl")
@@ -69,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epochs=options.epochs,
         hours=options.hours,
         threads=options.threads,
+        scenes=options.scenes,
         start=options.start,
     )
     if options.scratch or (config.start and not options.start and not config.start.is_file()):
@@ -77,9 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.wind_down:
         (folder / "wind-down").touch()
         return 0
-    data_yaml = options.data or data.build(
-        options.photos or paths.shared_data() / "photos.jsonl", _dataset(options.photos)
-    )
+    data_yaml = options.data or _dataset(options.photos, 0 if options.finish else config.scenes)
     if not options.finish:
         _train(config, data_yaml.resolve(), folder, options.device, resume=options.resume)
     if options.no_publish:
@@ -102,15 +104,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         mark = "→" if path == chosen else " "
         sys.stdout.write(
             f"{mark} {os.path.relpath(path)}  precision {score.precision:.3f}  "
-            f"recall {score.recall:.3f}  recall at precision 0.95 {score.recall_at_p95:.3f}  "
+            f"recall {score.recall:.3f}  recall at precision 0.97 {score.recall_at_p97:.3f}  "
             f"mAP50 {score.map50:.4f}  mAP50-95 (the fitness) {score.map50_95:.4f}\n"
         )
     return 0
 
 
-def _dataset(photos: Path | None) -> Path:
-    name = "" if photos is None else f"-{photos.resolve().parent.name}"
-    return paths.CACHE / f"detector{name}"
+def _dataset(photos: Path | None, scenes: int) -> Path:
+    """The ``data.yaml`` of a list of photos, or of the shared ones where none is given."""
+    if photos is not None:
+        return data.build(photos, paths.CACHE / f"detector-{photos.resolve().parent.name}")
+    listing, out = paths.shared_data() / "photos.jsonl", paths.CACHE / "detector"
+    missed = data.read_missed(data.UNLABELLED["train"])
+    if scenes:
+        from training.detector import scenes as making
+        from training.synthesis import FontsMissing
+
+        try:
+            making.build(data.mended(data.read_photos(listing, ["train"]), missed), out, scenes)
+        except FontsMissing as none:
+            log.warning("no scenes: %s", none)
+            scenes = 0
+    return data.build(listing, out, missed, scenes=bool(scenes))
 
 
 def _train(config: Config, data_yaml: Path, folder: Path, device: str, *, resume: bool) -> None:

@@ -14,8 +14,12 @@ DEFAULT = Path(__file__).with_name("config.yaml")
 class Config:
     """One run. ``start`` is a ``.pt`` file, or None for the architecture alone.
 
+    ``architecture`` is a YAML file, or the name of one that Ultralytics brings.
+
     ``shapes`` are heights and widths in pixels, each a multiple of 32: every batch is cut to one
-    of them, drawn at random. None of them leaves the squares that Ultralytics makes.
+    of them, drawn at random. None of them leaves the squares that Ultralytics makes. ``scenes`` is
+    how many synthetic photos are trained on beside the shared ones. ``average_decay`` is the share
+    of the old in the moving average of the weights, a step: 0.997 reaches back over 300 steps.
     """
 
     architecture: str = "yolo11n.yaml"
@@ -26,12 +30,18 @@ class Config:
     threads: int = 2
     workers: int = 1
     bfloat16: bool = True
+    average_decay: float = 0.997
     shapes: tuple[tuple[int, int], ...] = ()
+    scenes: int = 0
     ultralytics: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.closing_epochs < 0 or self.threads < 1 or self.workers < 0:
             raise ValueError("epochs and threads are at least 1, closing_epochs and workers 0")
+        if not 0 <= self.average_decay < 1:
+            raise ValueError("average_decay is at least 0 and under 1")
+        if self.scenes < 0:
+            raise ValueError("scenes is at least 0")
         if self.hours is not None and self.hours <= 0:
             raise ValueError("hours is more than 0, or absent")
         if any(side < 32 or side % 32 for shape in self.shapes for side in shape):
@@ -50,6 +60,9 @@ def from_mapping(values: Mapping[str, Any], base: Path) -> Config:
     content = dict(values)
     if content.get("start") is not None:
         content["start"] = (base / content["start"]).resolve()
+    named = content.get("architecture")
+    if named is not None and (base / named).is_file():  # else one that Ultralytics brings
+        content["architecture"] = str((base / named).resolve())
     content["shapes"] = tuple((int(h), int(w)) for h, w in content.get("shapes") or ())
     return Config(**content)
 
