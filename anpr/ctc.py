@@ -65,7 +65,7 @@ def probability(probabilities: NDArray[np.float32], alphabet: str, text: str) ->
         columns += [alphabet.index(character) + 1, 0]
     forward = [1.0] + [0.0] * (len(columns) - 1)
     started = False
-    for row in probabilities.tolist():
+    for row in probabilities[:, columns].tolist():
         before, forward = forward, [0.0] * len(columns)
         for state, column in enumerate(columns):
             reach = before[state]
@@ -73,7 +73,7 @@ def probability(probabilities: NDArray[np.float32], alphabet: str, text: str) ->
                 reach += before[state - 1] if started or state == 1 else 0.0
             if state > 1 and column and column != columns[state - 2]:
                 reach += before[state - 2]
-            forward[state] = reach * row[column]
+            forward[state] = reach * row[state]
         started = True
     return min(1.0, sum(forward[-2:]))
 
@@ -121,9 +121,10 @@ def beam(
     """
     # prefix → (probability of ending in a blank, of ending in its last character)
     prefixes: dict[str, tuple[float, float]] = {"": (1.0, 0.0)}
-    for row in probabilities.tolist():
-        blank = row[0]
-        likely = [(alphabet[c - 1], p) for c, p in enumerate(row) if c and p > _NEGLIGIBLE]
+    for row in probabilities:
+        blank = float(row[0])
+        columns = np.flatnonzero(row > _NEGLIGIBLE).tolist()
+        likely = [(alphabet[column - 1], float(row[column])) for column in columns if column]
         after: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         for prefix, (ends_blank, ends_character) in prefixes.items():
             total = ends_blank + ends_character

@@ -38,6 +38,10 @@ _MIDDLE: Final = 0.3  # lines that touch part between this share of their band a
 _SECOND_LINE: Final = 0.55  # a line of the registration is at least this high, the other being 1
 
 
+Bands = tuple[tuple[float, float], tuple[float, float]]
+"""Two rows of text, upper first: (top, bottom) as shares of the crop's height."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """``slant_deg`` is how far the text falls (positive) or rises from left to right.
@@ -56,7 +60,7 @@ class Layout:
         return max(self.bands, key=_height, default=None)
 
     @property
-    def pair(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    def pair(self) -> Bands | None:
         """The two highest bands, upper first, if they are of like height."""
         if len(self.bands) < 2:
             return None
@@ -67,7 +71,7 @@ class Layout:
         return upper, lower
 
     @property
-    def halves(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    def halves(self) -> Bands | None:
         """The highest band, cut at its emptiest row near the middle: lines that touch."""
         if self.main is None:
             return None
@@ -149,3 +153,20 @@ def strip(crop: Image, band: tuple[float, float], margin: float) -> Image:
     top = max(0, math.floor((band[0] - extra) * height))
     bottom = min(height, math.ceil((band[1] + extra) * height))
     return crop[top : max(bottom, top + 2)]
+
+
+def side_by_side(crop: Image, bands: Bands, size: tuple[int, int], margin: float = 0.12) -> Image:
+    """The upper line on the left half and the lower one on the right, (height, width, 3).
+
+    ``size`` is the result's (width, height); ``margin`` is a share of a band's height.
+    """
+    width, height = size
+    halves = [scaled(strip(crop, band, margin), (width // 2, height)) for band in bands]
+    return np.hstack(halves)
+
+
+def scaled(image: Image, size: tuple[int, int]) -> Image:
+    """The image at (width, height), averaged where pixels are taken away."""
+    shrinks = image.shape[1] > size[0] and image.shape[0] > size[1]
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)

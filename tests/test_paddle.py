@@ -86,10 +86,11 @@ def test_letters_that_stand_beside_the_number_are_left_out() -> None:
 
 
 def test_what_no_plate_has_is_dropped() -> None:
-    assert reading([line("ab·12 -É中CD")]).text == "AB12CD"
+    assert reading([line("ab·12 -É中CD")], PLATE_ALPHABET).text == "AB12CD"
+    assert reading([line("ab·12 -É中CD")]).text == "AB12É中CD"
 
 
-@pytest.mark.parametrize("lines", [[], [line("")], [line("·中")]])
+@pytest.mark.parametrize("lines", [[], [line("")], [line("·-")]])
 def test_nothing_readable_is_an_empty_reading(lines: list[TextLine]) -> None:
     found = reading(lines)
     assert (found.text, found.confidence, found.candidates) == ("", 0.0, ())
@@ -114,12 +115,12 @@ def test_the_recogniser_folder_names_every_character(recogniser: ModelFile) -> N
     assert files["inference.onnx"] == recogniser.path.read_bytes()
 
 
-def test_the_characters_of_the_default_reader_survive_the_folder() -> None:
-    settings = Settings()
-    file = manifest.find(settings.weights_dir, settings.reader_model)
+@pytest.mark.parametrize(("model", "count"), [("plate-reader", 36), ("ppocrv6-small", 18_708)])
+def test_the_characters_of_a_reader_survive_the_folder(model: str, count: int) -> None:
+    file = manifest.find(Settings().weights_dir, model)
     config = json.loads(folder.recogniser_files(file)["inference.yml"])
     characters = config["PostProcess"]["character_dict"]
-    assert len(characters) == 18_708
+    assert len(characters) == count
     assert set(PLATE_ALPHABET) <= set(characters)
 
 

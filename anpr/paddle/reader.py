@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from anpr import deadline, memory
 from anpr.errors import ModelMissing, ModelUnusable, RuntimeMissing
-from anpr.ocr import PLATE_ALPHABET
 from anpr.onnx import runtime
 from anpr.paddle import folder
 from anpr.types import Candidate, Character, Reading
@@ -74,7 +73,7 @@ class PaddleReader:
         *,
         engine: Engine = "onnxruntime",
         threads: int = 1,
-        alphabet: str = PLATE_ALPHABET,
+        alphabet: str | None = None,
         detection_model: Path | None = None,
         cache: Path | None = None,
     ) -> None:
@@ -221,16 +220,15 @@ def _line(text: str, confidence: float, corners: Sequence[Sequence[float]]) -> T
     return TextLine(text, confidence, x, y, width, height)
 
 
-def reading(lines: Sequence[TextLine], alphabet: str = PLATE_ALPHABET) -> Reading:
+def reading(lines: Sequence[TextLine], alphabet: str | None = None) -> Reading:
     """The lines of a registration, joined from top to bottom, those of a row from left to right.
 
-    Capitals stand for lower-case letters; what is not in ``alphabet`` is dropped, and so are
-    lines much lower than the highest one, and turned ones beside those that are not.
+    Capitals stand for lower-case letters; what is not in ``alphabet`` (without one, what is neither
+    a letter nor a digit) is dropped, and so are lines much lower than the highest one, and turned
+    ones beside those that are not.
     """
-    known = set(alphabet)
-    kept = [
-        replace(line, text="".join(c for c in line.text.upper() if c in known)) for line in lines
-    ]
+    wanted = str.isalnum if alphabet is None else set(alphabet).__contains__
+    kept = [replace(line, text="".join(filter(wanted, line.text.upper()))) for line in lines]
     kept = [line for line in kept if line.text]
     if not kept:
         return Reading()

@@ -14,7 +14,7 @@ import pytest
 from anpr.deadline import Deadline
 from anpr.errors import DeadlineExceeded, ModelMissing
 from anpr.models import manifest
-from anpr.ocr import recognition_input
+from anpr.ocr import line_input
 from anpr.onnx import OnnxModel
 from anpr.paddle import PaddleReader, folder
 from anpr.pipeline import make_reader
@@ -39,10 +39,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("paddle")
 
 
+@pytest.fixture(scope="module", params=["plate-reader", "ppocrv6-small"])
+def file(request: pytest.FixtureRequest) -> ModelFile:
+    """The tuned recogniser, and the one that it came from."""
+    return manifest.find(Settings().weights_dir, request.param)
+
+
 @pytest.fixture(scope="module")
-def file() -> ModelFile:
-    settings = Settings()
-    return manifest.find(settings.weights_dir, settings.reader_model)
+def stock() -> ModelFile:
+    """Reads lines however they are cut out; the tuned one is used to plates."""
+    return manifest.find(Settings().weights_dir, "ppocrv6-small")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +70,7 @@ def lean() -> Reader:
 class Recognisers:
     """One model file: on ONNX Runtime as the lean reader runs it, and through PaddleOCR.
 
-    Both read greedily over all 18,710 characters, without a layout and without an alphabet.
+    Both read greedily over all characters that the model knows, without a layout.
     """
 
     def __init__(self, file: ModelFile, cache: Path) -> None:
@@ -81,7 +87,7 @@ class Recognisers:
         )
 
     def lean(self, crop: Image) -> tuple[str, float]:
-        scores = self._model.run(recognition_input(crop))[0]
+        scores = self._model.run(line_input(crop))[0]
         best = scores.argmax(axis=1)
         starts = (best != np.concatenate([[-1], best[:-1]])) & (best != 0)
         text = "".join(self._characters[column] for column in best[starts])
@@ -113,7 +119,7 @@ def test_narrow_lines_reach_the_model_as_the_same_tensor(
     recognisers: Recognisers, height: int
 ) -> None:
     crop = plate_pixels("RK069AV", height=height)
-    mine, theirs = recognition_input(crop)[0], recognisers.paddle_input(crop)
+    mine, theirs = line_input(crop)[0], recognisers.paddle_input(crop)
     assert mine.shape == theirs.shape == (3, 48, 320)
     assert np.abs(mine - theirs).max() < 1e-6
 
@@ -223,9 +229,9 @@ def test_the_paddle_engine_says_what_it_lacks(file: ModelFile, cache: Path) -> N
 
 
 @pytest.mark.skipif(not PADDLE_FORMAT.is_dir(), reason="no model in Paddle's format is here")
-def test_paddle_itself_finds_the_lines(file: ModelFile, cache: Path) -> None:
+def test_paddle_itself_finds_the_lines(stock: ModelFile, cache: Path) -> None:
     """Text detection runs on Paddle; recognition does not: no such model is at hand."""
-    reader = PaddleReader(file, engine="paddle", detection_model=PADDLE_FORMAT, cache=cache)
+    reader = PaddleReader(stock, engine="paddle", detection_model=PADDLE_FORMAT, cache=cache)
     assert reader.read(plate_pixels("RK069AV")).text == "RK069AV"
     assert reader.read(plate_pixels("AB12", "CDE", height=110)).lines == ("AB12", "CDE")
     pipeline = reader._ocr.paddlex_pipeline._pipeline

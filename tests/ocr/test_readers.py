@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from anpr.errors import ModelUnusable
-from anpr.ocr import PLATE_ALPHABET, OnnxReader, recognition_input
+from anpr.ocr import PLATE_ALPHABET, OnnxReader, line_input
 from anpr.pipeline import make_reader
 from anpr.settings import Settings
 from anpr.types import Reader
@@ -18,9 +18,10 @@ from tests.scenes import plate_pixels
 CHARACTERS = "\n".join("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabk中-")
 
 
-@pytest.fixture(scope="module")
-def reader() -> Reader:
-    return make_reader(Settings())
+@pytest.fixture(scope="module", params=["plate-reader", "ppocrv6-small"])
+def reader(request: pytest.FixtureRequest) -> Reader:
+    """The tuned one, and PP-OCR as it comes."""
+    return make_reader(Settings(reader_model=request.param, reader_alphabet=PLATE_ALPHABET))
 
 
 def fake_reader(folder: Path, text: str, characters: str = CHARACTERS) -> OnnxReader:
@@ -33,7 +34,7 @@ def fake_reader(folder: Path, text: str, characters: str = CHARACTERS) -> OnnxRe
     path = constant_graph(
         folder / "r.onnx", scores, shape=(1, 3, 48, "width"), metadata={"character": characters}
     )
-    return OnnxReader(ModelFile(path))
+    return OnnxReader(ModelFile(path), alphabet=PLATE_ALPHABET)
 
 
 @pytest.mark.parametrize("text", ["RK069AV", "B123XYZ", "KA05MF5055", "7ABC123"])
@@ -89,6 +90,11 @@ def test_small_letters_count_as_capitals_and_other_characters_as_blank(tmp_path:
     assert fake_reader(tmp_path, "kA中1-b").read(crop).text == "KA1B"
 
 
+def test_without_an_alphabet_all_letters_and_digits_are_read(tmp_path: Path) -> None:
+    fake_reader(tmp_path, "kA中1-b")
+    assert OnnxReader(ModelFile(tmp_path / "r.onnx")).read(plate_pixels("X")).text == "KA中1B"
+
+
 def test_confidence_is_the_probability_of_the_text(tmp_path: Path) -> None:
     reading = fake_reader(tmp_path, "AB12").read(plate_pixels("X"))
     assert 0.5 < reading.confidence < math.prod(c.confidence for c in reading.characters) + 0.05
@@ -107,18 +113,18 @@ def test_a_graph_that_cannot_write_plates_is_unusable(tmp_path: Path, characters
 def test_a_graph_without_its_characters_is_unusable(tmp_path: Path) -> None:
     path = constant_graph(tmp_path / "r.onnx", np.zeros((1, 4, 9), np.float32))
     with pytest.raises(ModelUnusable):
-        OnnxReader(ModelFile(path)).read(plate_pixels("X"))
+        OnnxReader(ModelFile(path), alphabet=PLATE_ALPHABET).read(plate_pixels("X"))
 
 
 def test_the_input_is_padded_and_normalised() -> None:
-    batch = recognition_input(np.full((24, 48, 3), 255, np.uint8))
+    batch = line_input(np.full((24, 48, 3), 255, np.uint8))
     assert batch.shape == (1, 3, 48, 320)
     assert batch[0, :, :, :96].min() == 1
     assert batch[0, :, :, 96:].max() == 0
 
 
 def test_the_input_is_never_wider_than_its_limit() -> None:
-    assert recognition_input(np.zeros((2, 640, 3), np.uint8)).shape == (1, 3, 48, 1280)
+    assert line_input(np.zeros((2, 640, 3), np.uint8)).shape == (1, 3, 48, 1280)
 
 
 def test_the_alphabet_is_that_of_plates() -> None:

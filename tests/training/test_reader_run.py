@@ -1,0 +1,120 @@
+"""A whole run of the reader's training on a handful of drawn crops: ended, resumed, published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from anpr.models import manifest
+from anpr.ocr import TWO_LINES, OnnxReader
+from anpr.weights import ModelFile
+from tests.scenes import plate_pixels
+from training import paths
+
+pytestmark = [pytest.mark.reference, pytest.mark.filterwarnings("default")]
+
+PLATES = [
+    ("AB12CDE",),
+    ("RK069AV",),
+    ("KA05MF5055",),
+    ("7ABC123",),
+    ("AB12", "CDE"),
+    ("59X1", "23456"),
+]
+SOURCE = "us-openalpr-seg"
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder like ``../shared`` with every drawn plate in both splits."""
+    folder = tmp_path / "shared" / "data"
+    folder.mkdir(parents=True)
+    rows = []
+    for number, lines in enumerate(PLATES):
+        image = plate_pixels(*lines, height=60 if len(lines) == 1 else 110)
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+        for split in ("train", "dev"):
+            row = {"file": f"{number}.png", "split": split, "source": SOURCE, "box": None}
+            rows.append({**row, "text": "".join(lines)})
+    (folder / "crops.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    monkeypatch.setenv("ANPR_SHARED", str(folder.parent))
+    return folder
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    from training.reader.train import CONFIG
+
+    told = yaml.safe_load(CONFIG.read_text("utf-8"))
+    told |= {"batch": 4, "workers": 0, "padded": 0.5, "shares": {SOURCE: 1.0}}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(told))
+    return path
+
+
+def test_a_run_is_ended_resumed_and_published(
+    shared: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.reader import __main__ as command
+    from training.reader import publish
+
+    monkeypatch.setattr(command, "RUNS", tmp_path / "runs")
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "models.toml").write_text((paths.WEIGHTS / "models.toml").read_text())
+    monkeypatch.setattr(publish.publish, "__defaults__", (weights,))
+    arguments = ["--config", str(config), "--hours", "0.001"]
+    assert command.main([*arguments, "--no-publish"]) == 0
+    run = tmp_path / "runs" / "reader"
+    before = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["steps"]
+    assert command.main(["--config", str(config), "--hours", "0.002", "--resume"]) == 0
+    assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["steps"] > before
+
+    entry = manifest.read(weights)["plate-reader"]
+    reader = OnnxReader(entry.file)
+    assert reader.read(plate_pixels("RK069AV")).lines  # legible or not, it reads
+    assert {path.name for path in (run / "paddleocr").iterdir()} == {
+        "inference.onnx",
+        "inference.yml",
+    }
+
+
+def test_the_graph_gives_what_the_network_gives(tmp_path: Path) -> None:
+    import torch
+
+    from training.reader import network, publish
+
+    stock = manifest.find(paths.WEIGHTS, "ppocrv6-small")
+    recogniser = network.Recogniser(network.pretrained_graph(stock.path)).eval()
+    with torch.no_grad():
+        for parameter in recogniser.parameters():  # as training does: no weight stays as it was
+            parameter.add_(torch.randn_like(parameter) * 1e-3)
+    target = tmp_path / "r.onnx"
+    metadata = {"character": "\n".join(network.CHARACTERS[:-1]), "plate_width": "160"}
+    publish._write(recogniser.to_onnx(), metadata, target)
+    image = np.random.default_rng(0).normal(size=(1, 3, 48, 160)).astype(np.float32)
+    with torch.no_grad():
+        wanted = recogniser(torch.from_numpy(image)).softmax(2).numpy()
+    found = OnnxReader(ModelFile(target))._model.run(image)
+    assert np.abs(found - wanted).max() < 1e-4
+
+
+def test_a_plate_of_two_lines_has_its_sign_among_the_targets() -> None:
+    import torch
+
+    from training.reader import network
+
+    logits = torch.zeros(2, 20, network.CLASSES)
+    logits[0, 3, network.CHARACTERS.index(TWO_LINES) + 1] = 24.0
+    logits[1, 4, network.CHARACTERS.index("A") + 1] = 24.0
+    logits[:, :, 0] += 12.0
+    assert network.best_texts(logits) == [TWO_LINES, "A"]
+    losses = network.ctc_loss(logits, [TWO_LINES, "A"])
+    wrong = network.ctc_loss(logits, ["A", TWO_LINES])
+    assert (losses < 0.2).all()
+    assert (wrong > 5).all()
