@@ -74,7 +74,7 @@ def measure(settings: Settings) -> dict[str, Any]:
     single = [one for one in read if one.source == dev.CHECKED_NAME and one not in two]
     second = [one for one in read if one.second_half]
     first = [one for one in read if not one.second_half]
-    world = list(_world(settings))
+    world = list(on_photos(settings, "world"))
     least = calibrate.threshold([_judged(one) for one in first], _PRECISION)
     return {
         "model": timed.name,
@@ -113,12 +113,12 @@ def _shares(read: Sequence[dev.Read]) -> dict[str, float]:
     }
 
 
-def _world(settings: Settings) -> Iterable[tuple[Reading, str]]:
-    """What is read on the box of each ``world`` plate that is found, and its text."""
+def on_photos(settings: Settings, split: str) -> Iterable[tuple[Reading, str]]:
+    """What is read on the box of each plate of a split that is found, and its text."""
     from anpr.types import Candidate, Reading
 
     recognizer = Recognizer(settings)
-    for photo in read_photos(shared_data() / "photos.jsonl", ["world"]):
+    for photo in read_photos(shared_data() / "photos.jsonl", [split]):
         plates = list(recognizer.read(photo.path.read_bytes()))
         boxes = np.array([[p.box.x1, p.box.y1, p.box.x2, p.box.y2] for p in plates], dtype=float)
         ious = metrics.iou_matrix(boxes.reshape(-1, 4), np.array(photo.boxes, dtype=float))
@@ -151,7 +151,7 @@ def markdown(figures: dict[str, Any]) -> str:
     blocks = [
         f"Reader `{figures['model']}`, median time on one thread: {ms}.",
         report.table(["`dev` crops", "crops", "exact", "exact with O=0, I=1"], shares),
-        f"Of the first half of `dev`, {_PRECISION:.0%} of what is read with confidence "
+        f"Of the first half of `dev`, {100 * _PRECISION:g} % of what is read with confidence "
         f"{figures['threshold']:.3f} or more is right.",
     ]
     for unit in ("plates", "characters"):
