@@ -52,7 +52,7 @@ def drawn_photos() -> list[Photo]:
         ("LP1502", (3000, 4000), "JPEG", {"quality": 80}),
         ("SK482TU", (1024, 768), "PNG", {}),
         ("GH56JKL", (2560, 1440), "JPEG", {"quality": 85}),
-        ("MN30VWX", (960, 540), "WEBP", {"quality": 70}),
+        ("MN30BKX", (960, 540), "WEBP", {"quality": 70}),
     ):
         data = scenes.car_photo(text, size=size, format=kind, **options)
         photos.append(Photo(f"{text} {size[0]}x{size[1]} {kind}", data, TYPES[kind], (text,)))
