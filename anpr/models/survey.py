@@ -14,8 +14,9 @@ from anpr.models.manifest import Entry
 from anpr.models.quarantine import aside
 from anpr.models.store import Store
 
-State = Literal["ok", "present", "missing", "damaged", "unsafe"]
-"""``present``: of the right size, not hashed. ``unsafe``: a link out of its folder."""
+State = Literal["ok", "present", "not installed", "missing", "damaged", "unsafe"]
+"""``present``: of the right size, not hashed. ``not installed``: in a package that is not there.
+``unsafe``: a link out of its folder."""
 Origin = Literal["package", "store"]
 
 LARGE_BYTES: Final = 2_000_000_000  # some forty models of the size that a plate needs
@@ -31,7 +32,8 @@ class Status:
 
     @property
     def whole(self) -> bool:
-        return self.state in ("ok", "present")
+        """Nothing is wrong with it, as far as was looked."""
+        return self.state in ("ok", "present", "not installed")
 
     def record(self, *, detailed: bool = False) -> dict[str, Any]:
         """As JSON. ``detailed`` adds where the files lie and what the manifest says beyond."""
@@ -97,7 +99,8 @@ def state(folder: Path, entry: Entry, hashed: bool) -> State:
             if hashed and disk.sha256(part.path) != part.sha256:
                 return "damaged"
     except FileNotFoundError:
-        return "missing"
+        # an optional package that brings a model need not be there
+        return "missing" if entry.package is None else "not installed"
     except AnprError:
         return "unsafe"
     except OSError:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from anpr.errors import ModelMissing, ModelUnsafe, ModelUnusable
-from anpr.models import manifest
+from anpr.models import manifest, survey
 from anpr.models.manifest import Entry
 from anpr.settings import Settings
 
@@ -184,3 +184,20 @@ def test_every_model_of_ours_is_what_the_manifest_says(name: str) -> None:
     assert len(entry.file.read()) == entry.bytes
     assert entry.kind in ("detector", "reader")
     assert entry.licence
+
+
+def test_a_model_of_a_package_that_is_not_installed_is_no_fault(tmp_path: Path) -> None:
+    table = manifest.Entry(
+        name="optional",
+        kind="reader",
+        path=Path("not-installed/nonesuch/model.onnx"),
+        bytes=1,
+        sha256="00" * 32,
+        licence="Apache-2.0",
+        source="a package",
+        package="nonesuch",
+    )
+    manifest.write(tmp_path, [table])
+    (status,) = survey.verify(tmp_path, None)
+    assert status.state == "not installed"
+    assert status.whole
