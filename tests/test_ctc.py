@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from anpr import ctc
@@ -73,6 +73,8 @@ def test_a_beam_gives_no_more_than_asked() -> None:
 @given(probabilities)
 @settings(max_examples=40, deadline=None)
 def test_aligning_the_greedy_text_gives_its_characters(rows: np.ndarray) -> None:
+    best = np.sort(rows, axis=1)
+    assume(bool((best[:, -1] - best[:, -2] > 1e-4).all()))  # of two like paths either will do
     line = ctc.greedy(rows, "AB")
     aligned = ctc.align(rows, "AB", line.text)
     assert "".join(one.text for one in aligned) == line.text
