@@ -7,6 +7,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +83,20 @@ def available() -> list[tuple[Runtime, Path]]:
         if PADDLE_FORMAT.is_dir():
             found.append((PADDLE, python))
     return found
+
+
+@contextmanager
+def given_or_drawn(photo: Path | None) -> Iterator[Path]:
+    """The photo itself, or a drawn one of 1280×720 px with one plate, for as long as this lasts."""
+    if photo is not None:
+        yield photo.resolve()
+        return
+    from tests.scenes import car_photo  # not for what runs in an environment without the tests
+
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = Path(folder, "drawn.jpg")
+        drawn.write_bytes(car_photo(quality=88))
+        yield drawn
 
 
 def ask(runtime: Runtime, python: Path, module: str, *arguments: str) -> Any:

@@ -15,15 +15,13 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.probe import STAGES
-from benchmarks.runtimes import ONE_THREAD, REPO, Runtime, ask, available
-from tests.scenes import car_photo
+from benchmarks.runtimes import ONE_THREAD, REPO, Runtime, ask, available, given_or_drawn
 
 HEAVY = (
     *("numpy", "cv2", "PIL", "onnxruntime", "fastapi", "pydantic", "requests"),
@@ -160,11 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        photo = options.photo and options.photo.resolve()
-        if photo is None:
-            photo = Path(folder, "drawn.jpg")
-            photo.write_bytes(car_photo(quality=88))
+    with given_or_drawn(options.photo) as photo:
         figures = measure(photo, options.runs, options.starts)
     table = markdown(figures)
     print(table, end="")

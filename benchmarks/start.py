@@ -23,9 +23,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.runtimes import LEAN, REFERENCE, REPO, Runtime, reference_python
+from benchmarks.runtimes import LEAN, REFERENCE, REPO, Runtime, given_or_drawn, reference_python
 from benchmarks.speed import machine
-from tests.scenes import car_photo
 
 EMPTY, COMPILED, OFF, PT = "empty cache", "compiled form", "no cache", "reference, last.pt"
 RATIO = 8.0  # the reference's first plate by the compiled form's, at least
@@ -158,11 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--reference-turns", type=int, default=5, help="of the reference (5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        photo = options.photo and options.photo.resolve()
-        if photo is None:
-            photo = Path(folder, "drawn.jpg")
-            photo.write_bytes(car_photo(quality=88))
+    with given_or_drawn(options.photo) as photo:
         figures = measure(photo, options.turns, options.reference_turns)
     print(markdown(figures), end="")
     if options.json:

@@ -13,6 +13,7 @@ from anpr.ocr.recogniser import (
     PLATE_WIDTH,
     TWO_LINES,
     Recogniser,
+    input_tensor,
     line_input,
 )
 from anpr.onnx import Opener, RunsGraph, open_session
@@ -30,6 +31,7 @@ __all__ = [
     "TWO_LINES",
     "OnnxReader",
     "Recogniser",
+    "input_tensor",
     "line_input",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
@@ -144,7 +145,7 @@ def _writes(character: str) -> bool:
 
 def plate_input(image: Image, width: int) -> NDArray[np.float32]:
     """The tensor (1, 3, 48, width), BGR, −1 to 1, of a plate that is stretched to fill it."""
-    return _tensor(layout.scaled(image, (width, INPUT_HEIGHT)), width)
+    return input_tensor([layout.scaled(image, (width, INPUT_HEIGHT))], width)
 
 
 def line_input(image: Image) -> NDArray[np.float32]:
@@ -156,10 +157,15 @@ def line_input(image: Image) -> NDArray[np.float32]:
     height, width = image.shape[:2]
     scaled = min(_MAX_INPUT_WIDTH, max(8, -(-INPUT_HEIGHT * width // height)))
     line = cv2.resize(image, (scaled, INPUT_HEIGHT), interpolation=cv2.INTER_LINEAR)
-    return _tensor(np.asarray(line, np.uint8), max(scaled, INPUT_WIDTH))
+    return input_tensor([np.asarray(line, np.uint8)], max(scaled, INPUT_WIDTH))
 
 
-def _tensor(image: Image, width: int) -> NDArray[np.float32]:
-    batch = np.zeros((1, 3, INPUT_HEIGHT, width), np.float32)
-    batch[0, :, :, : image.shape[1]] = (image.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
+def input_tensor(images: Sequence[Image], width: int) -> NDArray[np.float32]:
+    """BGR images 48 px high and up to ``width`` wide as (N, 3, 48, width), −1 to 1.
+
+    Padded right with zeros.
+    """
+    batch = np.zeros((len(images), 3, INPUT_HEIGHT, width), np.float32)
+    for place, image in zip(batch, images, strict=True):
+        place[:, :, : image.shape[1]] = (image.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
     return batch

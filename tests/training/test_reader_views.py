@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anpr.ocr import TWO_LINES
+from anpr.ocr import TWO_LINES, input_tensor
 from anpr.types import Candidate, Reading
 from tests.scenes import plate_pixels
 from training.reader import crops, views
@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_view() -> None:
 
 
 def test_a_batch_is_padded_with_zeros() -> None:
-    batch = views.tensor([np.full((48, 100, 3), 255, np.uint8)], 320)
+    batch = input_tensor([np.full((48, 100, 3), 255, np.uint8)], 320)
     assert batch.shape == (1, 3, 48, 320)
     assert batch[..., :100].min() == 1
     assert not batch[..., 100:].any()

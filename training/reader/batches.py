@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from anpr.ocr import PLATE_WIDTH
+from anpr.ocr import PLATE_WIDTH, input_tensor
 from training.reader import crops, views
 from training.reader.crops import Labelled
 from training.reader.views import Sample
@@ -62,7 +62,7 @@ class Batches(IterableDataset[Batch]):  # type: ignore[misc]
             images.append(image)
             texts.append(text)
         width = views.PADDED_WIDTH if padded else PLATE_WIDTH
-        return torch.from_numpy(views.tensor(images, width)), texts
+        return torch.from_numpy(input_tensor(images, width)), texts
 
     def _sample(self, rng: np.random.Generator, source: str) -> Sample:
         if source == DRAWN:

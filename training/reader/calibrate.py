@@ -31,7 +31,7 @@ Judged = tuple[float, bool]
 
 def fit(reader: Reader) -> Calibration:
     """The calibration of a reader that has none yet, from the first half of ``dev``."""
-    read = [one for one in dev.read(reader, trusted=True) if not one.second_half]
+    read = [one for one in dev.read(reader) if not one.second_half]
     return Calibration(
         plate=fit_line([(one.reading.confidence, one.right) for one in read]),
         character=fit_line([pair for one in read for pair in characters(one.reading, one.label)]),

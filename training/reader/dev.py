@@ -47,10 +47,10 @@ def by_eye(path: Path) -> dict[str, str]:
     return {row["file"]: row["text"] for row in rows}
 
 
-def read(reader: Reader, *, trusted: bool) -> Iterator[Read]:
+def read(reader: Reader) -> Iterator[Read]:
     """What ``reader`` makes of the ``dev`` crops.
 
-    With ``trusted``, of the sources whose labels an OCR made, only what was checked by eye.
+    Of the source whose labels an OCR made, only what was checked by eye.
     """
     checked = by_eye(CHECKED)
     for row in crops.rows("dev"):
@@ -60,8 +60,6 @@ def read(reader: Reader, *, trusted: bool) -> Iterator[Read]:
             yield _read(reader, row["file"], row["source"], row["text"])
         elif row["file"] in checked:
             yield _read(reader, row["file"], CHECKED_NAME, checked[row["file"]])
-        elif not trusted:
-            yield _read(reader, row["file"], row["source"], row["text"])
 
 
 def _read(reader: Reader, file: str, source: str, label: str) -> Read:
@@ -76,7 +74,7 @@ def two_lines(label: str) -> bool:
 def exact(reader: Reader) -> dict[str, float]:
     """The share read exactly by source, and their ``mean``; of OCR's labels, those checked."""
     right: dict[str, list[bool]] = {}
-    for one in read(reader, trusted=True):
+    for one in read(reader):
         right.setdefault(one.source, []).append(one.right)
     shares = {source: sum(of) / len(of) for source, of in sorted(right.items())}
     return shares | {"mean": sum(shares.values()) / max(1, len(shares))}

@@ -62,7 +62,7 @@ class Timed:
 def measure(settings: Settings) -> dict[str, Any]:
     timed = Timed(make_reader(settings), [])
     timed.load()
-    read = list(dev.read(timed, trusted=True))
+    read = list(dev.read(timed))
     by_source: dict[str, list[dev.Read]] = {}
     corrected = dev.by_eye(dev.CORRECTED)
     for one in read:

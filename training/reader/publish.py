@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
 
-from anpr.models import manifest
+from anpr.models import disk, manifest
 from anpr.ocr import PLATE_ALPHABET, PLATE_WIDTH, OnnxReader
 from anpr.paddle import folder
 from anpr.weights import ModelFile
@@ -64,23 +63,20 @@ def publish(file: Path, weights: Path = WEIGHTS) -> dict[str, Any]:
     if present.is_file():
         figures["present"] = dev.exact(OnnxReader(ModelFile(present)))
     if "present" not in figures or figures["new"]["mean"] > figures["present"]["mean"]:
-        draft = present.with_suffix(".partial")
-        draft.write_bytes(file.read_bytes())
-        draft.replace(present)
+        disk.write_whole(present, file.read_bytes())
         record(present, weights, figures["new"])
     return figures
 
 
 def record(present: Path, weights: Path, metrics: dict[str, float]) -> None:
-    data = present.read_bytes()
     manifest.record(
         weights,
         manifest.Entry(
             name=NAME,
             kind="reader",
             path=present,
-            bytes=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
+            bytes=0,  # both are taken from the file
+            sha256="",
             licence=LICENCE,
             source=SOURCE,
             input_size=(48, PLATE_WIDTH),

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from anpr.ocr import PLATE_WIDTH
+from anpr.ocr import PLATE_WIDTH, input_tensor
 from training.reader import crops, pruning, views
 from training.reader.network import Recogniser, pretrained_graph
 
@@ -23,7 +23,7 @@ def network(pretrained: Path, labelled: Path, keep: float) -> Recogniser:
         drawn = np.random.default_rng(0).choice(len(some), min(_CROPS, len(some)), replace=False)
         images = [views.plain(crops.load(some[i].file)) for i in drawn]
         batches = [
-            views.tensor(images[start : start + 32], PLATE_WIDTH)
+            input_tensor(images[start : start + 32], PLATE_WIDTH)
             for start in range(0, len(images), 32)
         ]
         pruning.prune(graph, keep, batches)

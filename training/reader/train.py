@@ -13,11 +13,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from anpr.ocr import TWO_LINES
+from anpr.ocr import TWO_LINES, input_tensor
 from training.reader import crops, views
 from training.reader.batches import Batches, loader
 from training.reader.network import Recogniser, best_texts, ctc_loss
-from training.reader.views import tensor
 
 CHECKPOINT = "checkpoint.pt"
 CONFIG = Path(__file__).with_name("config.yaml")
@@ -179,7 +178,8 @@ def dev_accuracy(network: Recogniser, every: int = 3) -> dict[str, float]:
         some = rows[start : start + 64]
         images = [views.plain(crops.load(row["file"])) for row in some]
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-            texts = best_texts(network(torch.from_numpy(tensor(images, images[0].shape[1]))))
+            inputs = torch.from_numpy(input_tensor(images, images[0].shape[1]))
+            texts = best_texts(network(inputs))
         for row, text in zip(some, texts, strict=True):
             right.setdefault(row["source"], []).append(text in (row["text"], TWO_LINES))
     network.train()

@@ -183,14 +183,6 @@ def _blur(rng: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[np.f
     return np.asarray(cv2.filter2D(pixels, -1, turned / max(turned.sum(), 1e-6)), np.float32)
 
 
-def tensor(images: list[Image], width: int) -> NDArray[np.float32]:
-    """The recogniser's input (N, 3, 48, width), −1 to 1, padded right with zeros."""
-    batch = np.zeros((len(images), 3, INPUT_HEIGHT, width), np.float32)
-    for place, image in zip(batch, images, strict=True):
-        place[:, :, : image.shape[1]] = (image.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)
-    return batch
-
-
 def plain(image: Image) -> Image:
     """A crop as the reader sees it whole at run time."""
     return layout.scaled(image, (PLATE_WIDTH, INPUT_HEIGHT))
