@@ -334,12 +334,16 @@ def test_the_short_way() -> None:
 @pytest.mark.slow
 def test_memory_stays_flat_over_many_photos(recognizer: Recognizer) -> None:
     photos = [car_photo(size=s) for s in ((1280, 720), (640, 480), (720, 1280), (2400, 1600))]
-    for photo in photos * 5:
-        recognizer.read(photo)
-    before = memory.rss_mib()
-    for photo in photos * 40:
-        recognizer.read(photo)
-    assert memory.rss_mib() - before < 8
+
+    def held_after(rounds: int) -> float:
+        for photo in photos * rounds:
+            recognizer.read(photo)
+        # glibc keeps up to 64 MiB of freed heap for itself, more or less after what else ran here
+        memory.release()
+        return memory.rss_mib()
+
+    before = held_after(5)
+    assert held_after(40) - before < 8
 
 
 class Undecided(FixedReader):
