@@ -1,7 +1,8 @@
 """How a plate is shown to a recogniser that was tuned to plates: whole.
 
 It reads past frames, slogans and place names, and says where it sees two lines; these are laid
-side by side then, and read in one run. Only what is doubtful is looked at in other ways.
+side by side then, and read in one run. A crop that is high enough for two lines is first shown
+narrow, which tells just that. Only what is doubtful is looked at in other ways.
 """
 
 from __future__ import annotations
@@ -18,40 +19,59 @@ if TYPE_CHECKING:
     from anpr.types import Image
 
 _SIDE: Final = 0.02  # of the width at each side: the padding around the detector's box
+_SURE: Final = 0.9  # what is read this surely is not looked at again
 _TWO: Final = 0.5  # as surely as this there are two lines
 _PERHAPS_TWO: Final = 0.05
-_SURE: Final = 0.9  # a view read this surely is not looked at again
+_SQUARE: Final = 2.0  # wide for its height: a crop below may well hold two lines
+_GLANCE_WIDTH: Final = 96  # too narrow to read, but two thirds of the time
+_GLANCE: Final = 0.3
 _STRIP_MARGIN: Final = 0.3
 _MIDDLE: Final = ((0.06, 0.48), (0.52, 0.94))  # where the layout shows nothing
+
+View = tuple[list["Probabilities"], float]
+"""What was seen of each line, and how much its sureness counts."""
 
 
 def views(recogniser: Recogniser, crop: Image) -> list[Probabilities]:
     """What was seen of each line of a plate on a BGR crop, top to bottom."""
-    alphabet = recogniser.alphabet
-    whole, two_lines = recogniser.plate(without_sides(crop, _SIDE))
-    best = [whole]
-    confidence = sureness(best, alphabet) * (1 - two_lines)
-    if two_lines < _TWO and confidence >= _SURE:
-        return best
-    for other in _others(recogniser, crop, two_lines):
-        found = sureness(other, alphabet)
+    best: list[Probabilities] = []
+    confidence = -1.0
+    for seen, weight in _looks(recogniser, crop):
+        found = weight * sureness(seen, recogniser.alphabet)
         if found > confidence:
-            best, confidence = other, found
+            best, confidence = seen, found
         if confidence >= _SURE:
             break
     return best
 
 
-def _others(recogniser: Recogniser, crop: Image, two_lines: float) -> Iterator[list[Probabilities]]:
-    seen = layout.analyse(crop)
-    level = without_sides(layout.level(crop, seen.slant_deg), _SIDE)
-    if two_lines >= _PERHAPS_TWO:
-        for bands in (seen.pair, seen.halves, _MIDDLE):
-            if bands is not None:
-                yield recogniser.lines_side_by_side(level, bands)
+def _looks(recogniser: Recogniser, crop: Image) -> Iterator[View]:
+    """The ways to look at a plate, each made when the one before it was read with doubt."""
+    inner = without_sides(crop, _SIDE)
+    glanced = (
+        crop.shape[1] < _SQUARE * crop.shape[0]
+        and recogniser.plate(inner, _GLANCE_WIDTH).two_lines >= _GLANCE
+    )
+    seen = None
+    if glanced:
+        seen = layout.analyse(crop)
+        yield from _in_two(recogniser, crop, seen)
+    whole, two_lines = recogniser.plate(inner)
+    yield [whole], 1 - two_lines
+    seen = seen or layout.analyse(crop)
+    if two_lines >= _PERHAPS_TWO and not glanced:
+        yield from _in_two(recogniser, crop, seen)
     if two_lines < _TWO:
+        level = without_sides(layout.level(crop, seen.slant_deg), _SIDE)
         if seen.slant_deg:
-            yield [recogniser.plate(level).probabilities]
+            yield [recogniser.plate(level).probabilities], 1
         if seen.main is not None:
             strip = layout.strip(level, seen.main, _STRIP_MARGIN)
-            yield [recogniser.plate(strip).probabilities]
+            yield [recogniser.plate(strip).probabilities], 1
+
+
+def _in_two(recogniser: Recogniser, crop: Image, seen: layout.Layout) -> Iterator[View]:
+    level = without_sides(layout.level(crop, seen.slant_deg), _SIDE)
+    for bands in (seen.pair, seen.halves, _MIDDLE):
+        if bands is not None:
+            yield recogniser.lines_side_by_side(level, bands), 1

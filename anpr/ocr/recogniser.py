@@ -68,9 +68,9 @@ class Recogniser:
     def calibration(self) -> Calibration:
         return self._known().calibration
 
-    def plate(self, image: Image) -> Seen:
-        """A BGR image of a whole plate, or of its lines side by side."""
-        return self._run(plate_input(image, self._known().plate_width))
+    def plate(self, image: Image, width: int | None = None) -> Seen:
+        """A BGR image of a whole plate, stretched to ``width``, which is the model's by default."""
+        return self._run(plate_input(image, width or self._known().plate_width))
 
     def lines_side_by_side(self, image: Image, bands: layout.Bands) -> list[Probabilities]:
         """The probabilities of the upper and the lower line, from one run."""
