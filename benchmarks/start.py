@@ -74,7 +74,7 @@ def loading_ms(cache: dict[str, str]) -> dict[str, float]:
 
 
 def measure(photo: Path, turns: int, reference_turns: int) -> dict[str, Any]:
-    python = reference_python()
+    python = reference_python() if reference_turns else None
     starts: dict[str, list[float]] = {EMPTY: [], COMPILED: [], OFF: []}
     loads: dict[str, list[float]] = {}
     ratios: list[float] = []
