@@ -53,6 +53,7 @@ class Recognizer:
         self._turn = threading.Lock()
         self._detector = detector
         self._reader = reader
+        self._given = detector, reader
         cache, weights = self._settings.cache_folder, self._settings.weights_dir
         self._forms = CompiledForms(cache and cache / compiled.FOLDER, weights / compiled.FOLDER)
         # several recognisers may share one, and its budget
@@ -91,6 +92,7 @@ class Recognizer:
     def unload(self, *, wait: bool = True) -> bool:
         """Drop both models and give their memory back; the next photo loads them again.
 
+        What the settings name is looked up anew then: models can be replaced while a service runs.
         Waits for the photo that is being read, or without ``wait`` does nothing. What
         ``resident()`` holds stays: whether all has gone is the answer.
         """
@@ -201,12 +203,17 @@ class Recognizer:
         return [model for model in (self._detector, self._reader) if model is not None]
 
     def _unload(self, *, idle: bool) -> bool:
+        had = self.holding
+        if had:
+            memory.unfreeze()
+            self._residency.unload(idle=idle)
         if not self.holding:
-            return True
-        memory.unfreeze()
-        self._residency.unload(idle=idle)
-        memory.unmap_code()
-        memory.release()
+            with self._lock:
+                self._residency.forget(*self._made())
+                self._detector, self._reader = self._given
+        if had:
+            memory.unmap_code()
+            memory.release()
         return not self.holding
 
     @contextmanager

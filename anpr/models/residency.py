@@ -108,6 +108,13 @@ class Residency:
                 self._drop(model)
         return len(gone)
 
+    def forget(self, *models: Model) -> None:
+        """Let go of what is known of models that are not in memory; they will not come again."""
+        with self._lock:
+            for model in models:
+                if not self.holds(model):
+                    self._places.pop(model, None)
+
     def next_idle_s(self) -> float | None:
         """In how many seconds something may be idle for too long; ``None``: nothing will be."""
         with self._lock:

@@ -56,6 +56,24 @@ def test_a_detector_comes_in_and_can_be_used(intake: Intake, tmp_path: Path) -> 
     assert len(Recognizer(settings).read(np.zeros((64, 64, 3), np.uint8))) == 0
 
 
+def test_one_that_was_replaced_is_there_once_the_old_one_is_unloaded(
+    intake: Intake, tmp_path: Path
+) -> None:
+    first = intake.take(samples.detector(tmp_path / "seen.onnx"), "mine")
+    settings = Settings(cache_dir=str(intake.store.folder.parent), detector_model="mine")
+    product = Recognizer(settings)
+    product.load()
+    other = samples.detector(tmp_path / "seen.onnx", seed=1)
+    second = intake.take(other, "mine", replace_old=True)
+    assert first.sha256 != second.sha256
+    assert product.models["detector"] == f"mine@{first.sha256[:8]}"
+    assert product.unload()
+    assert product.models["detector"] == f"mine@{second.sha256[:8]}"
+    product.load()
+    assert product.unload()
+    assert product.unload()  # nothing there, and no harm
+
+
 def test_a_reader_comes_in_with_its_alphabet(intake: Intake, tmp_path: Path) -> None:
     entry = intake.take(samples.reader(tmp_path / "a.onnx"), "reads")
     assert (entry.kind, entry.alphabet, entry.input_size) == ("reader", PLATE_ALPHABET, None)

@@ -107,6 +107,17 @@ def test_what_is_leased_is_not_unloaded(memory: Memory) -> None:
     assert residency.unload() == 0
 
 
+def test_only_what_is_not_in_memory_is_forgotten(memory: Memory) -> None:
+    residency, model = Residency(budget_mib=25, held_mib=memory), Sized(memory, mib=30)
+    residency.load(model)
+    residency.forget(model)
+    assert residency.holds(model)
+    residency.unload()
+    assert not residency.fits([model])  # its size is known
+    residency.forget(model)
+    assert residency.fits([model])
+
+
 def test_a_lease_ends_with_an_error_too(memory: Memory) -> None:
     residency, model, broken = Residency(held_mib=memory), Sized(memory), Sized(memory)
     broken.failure = ModelMissing()
