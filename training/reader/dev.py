@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from training.reader import crops
@@ -15,20 +13,18 @@ from training.reader import crops
 if TYPE_CHECKING:
     from anpr.types import Reader, Reading
 
-CHECKED: Final = Path(__file__).with_name("checked.jsonl")
-"""200 of the Vietnamese and Czech crops of ``dev``, drawn by seed, their texts read by eye."""
-CORRECTED: Final = Path(__file__).with_name("corrected.jsonl")
-"""Brazilian crops of ``dev`` whose label is wrong as the eye sees it; only such were looked at that
-a tuned reader read otherwise."""
 OCR_LABELS: Final = "vn-cz-vitocolerole"
 CHECKED_NAME: Final = "vn-cz checked by eye"
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
+    """``label`` is what stands there to the eye, ``published`` what the source says."""
+
     file: str
     source: str
     label: str
+    published: str
     reading: Reading
 
     @property
@@ -41,29 +37,20 @@ class Read:
         return bool(hashlib.sha256(self.label.encode()).digest()[0] & 1)
 
 
-def by_eye(path: Path) -> dict[str, str]:
-    """Texts by file, read by eye."""
-    rows = map(json.loads, path.read_text("utf-8").splitlines())
-    return {row["file"]: row["text"] for row in rows}
-
-
 def read(reader: Reader) -> Iterator[Read]:
     """What ``reader`` makes of the ``dev`` crops.
 
     Of the source whose labels an OCR made, only what was checked by eye.
     """
-    checked = by_eye(CHECKED)
+    checked, eye = crops.by_eye(crops.CHECKED), crops.by_eye(crops.BY_EYE)
     for row in crops.rows("dev"):
-        if not row["text"]:
+        file, source, label = row["file"], row["source"], row["text"]
+        if not label or (source == OCR_LABELS and file not in checked):
             continue
-        if row["source"] != OCR_LABELS:
-            yield _read(reader, row["file"], row["source"], row["text"])
-        elif row["file"] in checked:
-            yield _read(reader, row["file"], CHECKED_NAME, checked[row["file"]])
-
-
-def _read(reader: Reader, file: str, source: str, label: str) -> Read:
-    return Read(file, source, label, reader.read(crops.load(file), top_n=1))
+        name = CHECKED_NAME if source == OCR_LABELS else source
+        seen = (checked if source == OCR_LABELS else eye).get(file)
+        reading = reader.read(crops.load(file), top_n=1)
+        yield Read(file, name, (seen and seen.text) or label, label, reading)
 
 
 def two_lines(label: str) -> bool:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _PRECISION = 0.99
 _FOUND_IOU = 0.5
 _BRAZIL = "br-train-detector"
-_BRAZIL_CORRECTED = f"{_BRAZIL}, wrong labels put right by eye"
+_PUBLISHED = f"{_BRAZIL}, labels as published"
 
 
 @dataclass
@@ -64,12 +64,10 @@ def measure(settings: Settings) -> dict[str, Any]:
     timed.load()
     read = list(dev.read(timed))
     by_source: dict[str, list[dev.Read]] = {}
-    corrected = dev.by_eye(dev.CORRECTED)
     for one in read:
         by_source.setdefault(one.source, []).append(one)
         if one.source == _BRAZIL:
-            right = replace(one, label=corrected.get(one.file, one.label))
-            by_source.setdefault(_BRAZIL_CORRECTED, []).append(right)
+            by_source.setdefault(_PUBLISHED, []).append(replace(one, label=one.published))
     two = [one for one in read if one.source == dev.CHECKED_NAME and dev.two_lines(one.label)]
     single = [one for one in read if one.source == dev.CHECKED_NAME and one not in two]
     second = [one for one in read if one.second_half]
