@@ -33,8 +33,8 @@ BY_EYE: Final = Path(__file__).with_name("by_eye.jsonl")
 """Crops read by eye, where a label is wrong or missing.
 
 Looked at were: every Brazilian crop of ``train`` and ``dev``; of the other labelled ones of
-``train`` those that a tuned reader read otherwise; and those without a label that it read with
-doubt. A text that is null leaves a crop out.
+``train`` those that a tuned reader read otherwise; and all without a label but the smallest. A
+text that is null leaves a crop out.
 """
 CHECKED: Final = Path(__file__).with_name("checked.jsonl")
 """200 of the Vietnamese and Czech crops of ``dev``, drawn by seed, all read by eye."""
