@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -139,3 +141,10 @@ def test_without_fonts_it_says_which_packages_have_them(monkeypatch: pytest.Monk
     monkeypatch.setattr(fonts, "_files", dict)
     with pytest.raises(fonts.FontsMissing, match=r"apt-get install .*fonts-liberation"):
         draw(np.random.default_rng(0))
+
+
+def test_characters_repeat_more_often_than_by_chance() -> None:
+    rng = np.random.default_rng(0)
+    texts = [patterns.write(rng, "DDDDDD", {})[0] for _ in range(2000)]
+    repeated = sum(a == b for text in texts for a, b in itertools.pairwise(text)) / (5 * 2000)
+    assert 0.15 < repeated < 0.25
