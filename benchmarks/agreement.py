@@ -15,6 +15,7 @@ from typing import Any
 
 from anpr import memory
 from anpr.types import Box
+from benchmarks import output
 from benchmarks.runtimes import LEAN, PADDLE, REFERENCE, RUNTIMES, SHARED, ask, available
 
 SPLITS = ("e2e", "world")
@@ -131,8 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=SHARED / "data")
     parser.add_argument("--only", choices=SPLITS, action="append", help="may be given twice")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N photos")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there")
+    output.add_options(parser)
     options = parser.parse_args(arguments)
     splits = options.only or SPLITS
     if options.runtime:  # the process that benchmarks.runtimes.ask started
@@ -164,12 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         for split in splits
     }
-    tables = markdown(figures)
-    print(tables, end="")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    if options.markdown:
-        options.markdown.write_text(tables, encoding="utf-8")
+    output.tell(options, figures, markdown(figures))
     return 0
 
 

@@ -9,7 +9,6 @@ JPEG with one plate, or ``--photo``.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -20,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import output
 from benchmarks.probe import STAGES
 from benchmarks.runtimes import ONE_THREAD, REPO, Runtime, ask, available, given_or_drawn
 
@@ -155,17 +155,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--photo", type=Path, help="a photo of your own (default: a drawn one)")
     parser.add_argument("--runs", type=int, default=100, help="photos read warm (100)")
     parser.add_argument("--starts", type=int, default=5, help="runs of anpr read (5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there")
+    output.add_options(parser)
     options = parser.parse_args(arguments)
     with given_or_drawn(options.photo) as photo:
         figures = measure(photo, options.runs, options.starts)
-    table = markdown(figures)
-    print(table, end="")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    if options.markdown:
-        options.markdown.write_text(table, encoding="utf-8")
+    output.tell(options, figures, markdown(figures))
     return 0
 
 

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import output
 from benchmarks.runtimes import LEAN, REFERENCE, REPO, Runtime, given_or_drawn, reference_python
 from benchmarks.speed import machine
 
@@ -155,13 +156,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--photo", type=Path, help="a photo of your own (default: a drawn one)")
     parser.add_argument("--turns", type=int, default=10, help="starts of each way (10)")
     parser.add_argument("--reference-turns", type=int, default=5, help="of the reference (5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    output.add_options(parser)
     options = parser.parse_args(arguments)
     with given_or_drawn(options.photo) as photo:
         figures = measure(photo, options.turns, options.reference_turns)
-    print(markdown(figures), end="")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    output.tell(options, figures, markdown(figures))
     return 0
 
 
