@@ -90,9 +90,9 @@ def measured_texts() -> set[str]:
     """The plates that the reader is measured on; one that stands elsewhere too is not taught."""
     with (shared_data() / "photos.jsonl").open(encoding="utf-8") as lines:
         photos = [row for row in map(json.loads, lines) if row["split"] in ("e2e", "world")]
-    crops = {row["file"]: row["text"] for row in rows("dev")}
-    eye = [one.text for file, one in (by_eye(BY_EYE) | by_eye(CHECKED)).items() if file in crops]
-    return set(filter(None, [*crops.values(), *eye])).union(*(row["texts"] for row in photos))
+    dev = {row["file"]: row["text"] for row in rows("dev")}
+    eye = [one.text for file, one in (by_eye(BY_EYE) | by_eye(CHECKED)).items() if file in dev]
+    return set(filter(None, [*dev.values(), *eye])).union(*(row["texts"] for row in photos))
 
 
 def prepare(target: Path, reader: Reader) -> int:
