@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -26,22 +27,26 @@ PLATES = [
     ("AB12", "CDE"),
     ("59X1", "23456"),
 ]
+MEASURED = [("SO0665L",), ("MH20", "DV2366")]
 SOURCE = "us-openalpr-seg"
 
 
 @pytest.fixture
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder like ``../shared`` with every drawn plate in both splits."""
+    """A folder like ``../shared`` with drawn plates: what is trained on is not measured."""
     folder = tmp_path / "shared" / "data"
     folder.mkdir(parents=True)
     rows = []
-    for number, lines in enumerate(PLATES):
-        image = plate_pixels(*lines, height=60 if len(lines) == 1 else 110)
-        cv2.imwrite(str(folder / f"{number}.png"), image)
-        for split in ("train", "dev"):
-            row = {"file": f"{number}.png", "split": split, "source": SOURCE, "box": None}
+    for split, plates in (("train", PLATES), ("dev", MEASURED)):
+        for number, lines in enumerate(plates):
+            image = plate_pixels(*lines, height=60 if len(lines) == 1 else 110)
+            file = f"{split}-{number}.png"
+            cv2.imwrite(str(folder / file), image)
+            row = {"file": file, "split": split, "source": SOURCE, "box": None}
             rows.append({**row, "text": "".join(lines)})
     (folder / "crops.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    photo = {"split": "world", "texts": ["KBN860U"]}
+    (folder / "photos.jsonl").write_text(json.dumps(photo) + "\n")
     monkeypatch.setenv("ANPR_SHARED", str(folder.parent))
     return folder
 
@@ -118,3 +123,22 @@ def test_a_plate_of_two_lines_has_its_sign_among_the_targets() -> None:
     wrong = network.ctc_loss(logits, ["A", TWO_LINES])
     assert (losses < 0.2).all()
     assert (wrong > 5).all()
+
+
+def test_plates_of_two_lines_may_have_a_share_of_their_own(shared: Path) -> None:
+    from training.reader.batches import Batches
+    from training.reader.crops import Labelled
+
+    labelled = [
+        Labelled("train-0.png", "AB12CDE", False, SOURCE),
+        Labelled("train-4.png", "AB12CDE", True, SOURCE),
+    ]
+
+    def seen(shares: dict[str, float]) -> set[str]:
+        batches = Batches(labelled, shares, size=8, padded=0, seed=1)
+        return {text for _, texts in itertools.islice(batches, 4) for text in texts}
+
+    two_lines = f"{SOURCE}, two lines"
+    assert seen({SOURCE: 1.0}) == {"AB12CDE", TWO_LINES}
+    assert seen({SOURCE: 1.0, two_lines: 0.0}) == {"AB12CDE"}
+    assert TWO_LINES in seen({SOURCE: 0.0, two_lines: 1.0})

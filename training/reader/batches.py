@@ -36,7 +36,8 @@ class Batches(IterableDataset[Batch]):  # type: ignore[misc]
         super().__init__()
         self._by_source: dict[str, list[Labelled]] = defaultdict(list)
         for one in labelled:
-            self._by_source[one.source].append(one)
+            rare = f"{one.source}, two lines"
+            self._by_source[rare if one.two_lines and rare in shares else one.source].append(one)
         self._shares = {s: p for s, p in shares.items() if s == DRAWN or self._by_source.get(s)}
         self._size, self._padded, self._seed, self._first = size, padded, seed, first
 
