@@ -14,6 +14,7 @@ from typing import Final
 from anpr.errors import ModelUnusable
 
 _EDGE: Final = 1e-6  # a probability of 0 or 1 has no logit
+_FURTHEST: Final = 700.0  # exp() of more is no float
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Line:
         if self == _SAME:
             return probability
         p = min(max(probability, _EDGE), 1 - _EDGE)
-        return 1 / (1 + math.exp(-self.slope * math.log(p / (1 - p)) - self.offset))
+        logit = self.slope * math.log(p / (1 - p)) + self.offset
+        return 1 / (1 + math.exp(min(-logit, _FURTHEST)))
 
 
 _SAME: Final = Line()
@@ -52,7 +54,8 @@ class Calibration:
             slope, offset, character_slope, character_offset = map(float, text.split())
         except ValueError as error:
             raise ModelUnusable("The reader's calibration cannot be read.") from error
-        if not (slope > 0 and character_slope > 0):
+        numbers = (slope, offset, character_slope, character_offset)
+        if not (slope > 0 and character_slope > 0 and all(map(math.isfinite, numbers))):
             raise ModelUnusable("The reader's calibration cannot be used.")
         return cls(Line(slope, offset), Line(character_slope, character_offset))
 

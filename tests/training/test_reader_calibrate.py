@@ -24,6 +24,13 @@ def test_the_line_that_made_them_is_found(slope: float, offset: float) -> None:
     assert line.offset == pytest.approx(offset, abs=0.1)
 
 
+def test_a_reader_that_is_nearly_always_right_has_a_line_too() -> None:
+    sure = [(1 - 1e-6, True)] * 900 + [(0.97, True)] * 20 + [(0.6, False)] * 5 + [(1e-6, False)] * 9
+    line = calibrate.fit_line(sure)
+    assert 0.05 < line.slope < 3
+    assert abs(line.offset) < 5
+
+
 def test_fitting_lowers_the_calibration_error() -> None:
     judged = drawn(0.4, -0.2)
     line = calibrate.fit_line(judged)

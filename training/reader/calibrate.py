@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BINS: Final = 10
 _EDGE: Final = 1e-6
+_NEAR: Final = 1e-9
 _PULL: Final = 0.05  # towards changing nothing, in units of one plate: few errors, few numbers
 
 Judged = tuple[float, bool]
@@ -39,20 +40,33 @@ def fit(reader: Reader) -> Calibration:
 
 
 def fit_line(judged: Sequence[Judged]) -> Line:
-    """The likeliest slope and offset, by Newton's method, with Platt's softened targets."""
+    """The likeliest slope and offset, by Newton's method, with Platt's softened targets.
+
+    A step that goes too far is halved: far from the optimum the curve is nearly flat.
+    """
     p = np.clip(np.array([confidence for confidence, _ in judged]), _EDGE, 1 - _EDGE)
     right = np.array([one for _, one in judged], dtype=float)
     logits = np.column_stack([np.log(p / (1 - p)), np.ones(len(p))])
     hits, misses = right.sum(), len(right) - right.sum()
     target = np.where(right > 0, (hits + 1) / (hits + 2), 1 / (misses + 2))
     found, start = np.array([1.0, 0.0]), np.array([1.0, 0.0])
+
+    def loss(line: NDArray[np.float64]) -> float:
+        scores = logits @ line
+        return float(
+            (np.logaddexp(0, scores) - target * scores).sum()
+            + _PULL / 2 * ((line - start) ** 2).sum()
+        )
+
     for _ in range(100):
         guess = 1 / (1 + np.exp(-np.clip(logits @ found, -40, 40)))
         gradient = logits.T @ (guess - target) + _PULL * (found - start)
         curve = (logits * (guess * (1 - guess))[:, None]).T @ logits + _PULL * np.eye(2)
         step = np.linalg.solve(curve, gradient)
+        while np.abs(step).max() >= _NEAR and loss(found - step) > loss(found):
+            step /= 2
         found = found - step
-        if np.abs(step).max() < 1e-9:
+        if np.abs(step).max() < _NEAR:
             break
     return Line(max(0.05, float(found[0])), float(found[1]))
 
