@@ -27,7 +27,9 @@ def test_what_is_written_is_read_again() -> None:
     assert Calibration.parse(str(calibration)) == calibration
 
 
-@pytest.mark.parametrize("text", ["1 0 1", "a b c d", "-1 0 1 0", "1 0 0 0", "nan 0 1 0", "1 inf 1 0"])
+@pytest.mark.parametrize(
+    "text", ["1 0 1", "a b c d", "-1 0 1 0", "1 0 0 0", "nan 0 1 0", "1 inf 1 0"]
+)
 def test_what_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(ModelUnusable):
         Calibration.parse(text)
