@@ -52,17 +52,15 @@ def _looks(recogniser: Recogniser, crop: Image) -> Iterator[View]:
         crop.shape[1] < _SQUARE * crop.shape[0]
         and recogniser.plate(inner, _GLANCE_WIDTH).two_lines >= _GLANCE
     )
-    seen = None
-    if glanced:
-        seen = layout.analyse(crop)
-        yield from _in_two(recogniser, crop, seen)
+    straight = _straight(crop) if glanced else None
+    if straight is not None:
+        yield from _in_two(recogniser, *straight)
     whole, two_lines = recogniser.plate(inner)
     yield [whole], 1 - two_lines
-    seen = seen or layout.analyse(crop)
+    seen, level = straight or _straight(crop)
     if two_lines >= _PERHAPS_TWO and not glanced:
-        yield from _in_two(recogniser, crop, seen)
+        yield from _in_two(recogniser, seen, level)
     if two_lines < _TWO:
-        level = without_sides(layout.level(crop, seen.slant_deg), _SIDE)
         if seen.slant_deg:
             yield [recogniser.plate(level).probabilities], 1
         if seen.main is not None:
@@ -70,8 +68,13 @@ def _looks(recogniser: Recogniser, crop: Image) -> Iterator[View]:
             yield [recogniser.plate(strip).probabilities], 1
 
 
-def _in_two(recogniser: Recogniser, crop: Image, seen: layout.Layout) -> Iterator[View]:
-    level = without_sides(layout.level(crop, seen.slant_deg), _SIDE)
+def _straight(crop: Image) -> tuple[layout.Layout, Image]:
+    """How the text lies, and the crop with its slant taken out."""
+    seen = layout.analyse(crop)
+    return seen, without_sides(layout.level(crop, seen.slant_deg), _SIDE)
+
+
+def _in_two(recogniser: Recogniser, seen: layout.Layout, level: Image) -> Iterator[View]:
     for bands in (seen.pair, seen.halves, _MIDDLE):
         if bands is not None:
             yield recogniser.lines_side_by_side(level, bands), 1

@@ -120,16 +120,16 @@ def read_list(path: Path) -> list[Labelled]:
 def _trusted(lines: Iterable[dict[str, Any]], reader: Reader) -> Iterator[Labelled]:
     eye, measured = by_eye(BY_EYE), measured_texts()
     for row in lines:
+        seen = eye.get(row["file"])
+        if seen is not None and seen.text is None:
+            continue
         box = tuple(row["box"]) if row["box"] else None
         reading = reader.read(cut(load(row["file"]), box, _BORDER), top_n=1)
-        two_lines = len(reading.lines) == 2
-        if row["file"] in eye:
-            seen = eye[row["file"]]
-            text, two_lines = seen.text, seen.lines == 2 if seen.lines else two_lines
-        else:
-            text = judge(row["text"], reading, _COUNTRIES.get(row["source"], ()))
+        countries = _COUNTRIES.get(row["source"], ())
+        text = seen.text if seen else judge(row["text"], reading, countries)
+        lines_seen = (seen and seen.lines) or len(reading.lines)
         if text is not None and text not in measured:
-            yield Labelled(row["file"], text, two_lines, row["source"], box)
+            yield Labelled(row["file"], text, lines_seen == 2, row["source"], box)
 
 
 def judge(label: str | None, reading: Reading, countries: tuple[str, ...]) -> str | None:
