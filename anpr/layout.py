@@ -10,6 +10,7 @@ structures and skew scan in digitized documents", ICPR 1986, for the slant by la
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HEIGHT: Final = 64  # rows of the image that is analysed; wide plates come out below 320 columns
 _MAX_WIDTH: Final = 320
 SLANTS_DEG: Final = tuple(range(-20, 21, 2))
+_TOGETHER: Final = 4  # columns that are taken as one while the slant is looked for
 _MARGIN: Final = 0.06  # share of the width at each side that is left out: frames, bolts, background
 _LEVEL: Final = 0.45  # of the way from the emptiest row to the fullest: above it, a row has text
 _MIN_ROWS: Final = 4
@@ -89,7 +91,7 @@ def _height(band: tuple[float, float]) -> float:
 
 
 def analyse(crop: Image, slants_deg: Sequence[int] = SLANTS_DEG) -> Layout:
-    """The layout of the text on a BGR crop (H, W, 3), at one of these slants; a millisecond."""
+    """The layout of the text on a BGR crop (H, W, 3), at one of these slants; takes half a ms."""
     height, width = crop.shape[:2]
     columns = min(_MAX_WIDTH, max(16, round(width * _HEIGHT / height)))
     grey = cv2.resize(
@@ -99,16 +101,38 @@ def analyse(crop: Image, slants_deg: Sequence[int] = SLANTS_DEG) -> Layout:
     )
     smooth = cv2.GaussianBlur(grey.astype(np.float32), (3, 3), 0)
     strokes = np.abs(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=3))
-    strokes = np.minimum(strokes, np.percentile(strokes, 95))  # no edge outweighs the text
+    strokes = np.minimum(strokes, _nearly_highest(strokes))  # no edge outweighs the text
     # the analysed image may be squeezed sideways: its slants are steeper than the crop's
     squeeze = (columns / width) / (_HEIGHT / height)
-    profiles = {
-        slant: _profile(strokes, math.tan(math.radians(slant)) / squeeze) for slant in slants_deg
-    }
-    slant = max(profiles, key=lambda angle: float(profiles[angle].var()))
-    rows = np.asarray(cv2.GaussianBlur(profiles[slant].reshape(-1, 1), (1, 5), 0), np.float32)
-    rows = rows.ravel()
+    slant = _slant(strokes, squeeze, slants_deg)
+    profile = _profile(strokes, _slope(slant) / squeeze).reshape(-1, 1)
+    rows = np.asarray(cv2.GaussianBlur(profile, (1, 5), 0), np.float32).ravel()
     return Layout(float(slant), tuple(_bands(rows)), tuple(rows.tolist()))
+
+
+def _slant(strokes: NDArray[np.float32], squeeze: float, slants_deg: Sequence[int]) -> int:
+    """The slant whose rows differ most: the best of every other one, or a neighbour of that.
+
+    Columns are taken together: half the time, and hardly a slant is chosen otherwise.
+    """
+    height, width = strokes.shape
+    columns = max(1, width // _TOGETHER)
+    few: NDArray[np.float32] = np.asarray(
+        cv2.resize(strokes, (columns, height), interpolation=cv2.INTER_AREA), np.float32
+    )
+    squeeze *= columns / width
+
+    @functools.cache
+    def contrast(index: int) -> float:
+        return float(_profile(few, _slope(slants_deg[index]) / squeeze).var())
+
+    best = max(range(0, len(slants_deg), 2), key=contrast)
+    near = range(max(0, best - 1), min(len(slants_deg), best + 2))
+    return slants_deg[max(near, key=contrast)]
+
+
+def _slope(slant_deg: float) -> float:
+    return math.tan(math.radians(slant_deg))
 
 
 def _profile(strokes: NDArray[np.float32], slope: float) -> NDArray[np.float32]:
@@ -128,9 +152,15 @@ def _shear(image: Pixels, slope: float) -> Pixels:
     return np.asarray(sheared, image.dtype)
 
 
+def _nearly_highest(values: NDArray[np.float32]) -> float:
+    """The value that 95 of 100 do not pass; ``np.percentile`` takes several times as long."""
+    place = 95 * (values.size - 1) // 100
+    return float(np.partition(values, place, axis=None)[place])
+
+
 def _bands(rows: NDArray[np.float32]) -> list[tuple[float, float]]:
     low = float(rows.min())
-    text = rows > low + _LEVEL * (float(np.percentile(rows, 95)) - low)
+    text = rows > low + _LEVEL * (_nearly_highest(rows) - low)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], text, [False]]).astype(np.int8)))
     return [
         (int(top) / _HEIGHT, int(bottom) / _HEIGHT)
@@ -143,7 +173,7 @@ def level(crop: Image, slant_deg: float) -> Image:
     """The crop with its slant taken out; the crop itself where there is none."""
     if slant_deg == 0:
         return crop
-    return _shear(crop, math.tan(math.radians(slant_deg)))
+    return _shear(crop, _slope(slant_deg))
 
 
 def strip(crop: Image, band: tuple[float, float], margin: float) -> Image:
