@@ -48,12 +48,14 @@ def make_reader(settings: Settings, opener: Opener = open_session) -> Reader:
     """The reader that the settings name, not loaded yet. Raises ``ModelError``."""
     file = _find(settings, settings.reader_model)
     if settings.reader == "paddle":
+        cache = settings.cache_folder
         return PaddleReader(
             file,
             engine=settings.paddle_engine,
             threads=settings.threads,
             alphabet=settings.reader_alphabet or None,
             detection_model=_text_detector(settings),
+            cache=cache / "paddle" if cache else None,
         )
     return OnnxReader(
         file, alphabet=settings.reader_alphabet or None, threads=settings.threads, opener=opener

@@ -15,6 +15,7 @@ from anpr.models import manifest
 from anpr.ocr import PLATE_ALPHABET
 from anpr.paddle import PaddleReader, folder
 from anpr.paddle.reader import TextLine, reading
+from anpr.pipeline import make_reader
 from anpr.settings import Settings
 from anpr.types import Reader
 from anpr.weights import ModelFile
@@ -59,6 +60,21 @@ def test_making_and_unloading_a_reader_loads_nothing(recogniser: ModelFile, tmp_
     reader.unload()
     assert reader.name == "recogniser"
     assert not (tmp_path / "cache").exists()
+
+
+def test_its_model_folders_lie_in_the_cache_that_the_settings_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def imported(engine: str, cache: Path) -> None:
+        asked.append(cache)
+        raise RuntimeMissing("no PaddleOCR")
+
+    monkeypatch.setattr("anpr.paddle.reader._import", imported)
+    with pytest.raises(RuntimeMissing):
+        make_reader(Settings(reader="paddle", cache_dir=str(tmp_path))).load()
+    assert asked == [tmp_path / "paddle"]
 
 
 # --- from lines to a reading -------------------------------------------------------------------
