@@ -80,9 +80,10 @@ class Seen:
     lines: int | None = None
 
 
-def by_eye(path: Path) -> dict[str, Seen]:
-    """What was read by eye, by file."""
-    told = map(json.loads, path.read_text("utf-8").splitlines())
+def by_eye(*lists: Path) -> dict[str, Seen]:
+    """What was read by eye, by file; ``BY_EYE`` and ``CHECKED`` unless told otherwise."""
+    texts = [path.read_text("utf-8") for path in lists or (BY_EYE, CHECKED)]
+    told = [json.loads(line) for text in texts for line in text.splitlines()]
     return {row["file"]: Seen(row["text"], row.get("lines")) for row in told}
 
 
@@ -91,7 +92,7 @@ def measured_texts() -> set[str]:
     with (shared_data() / "photos.jsonl").open(encoding="utf-8") as lines:
         photos = [row for row in map(json.loads, lines) if row["split"] in ("e2e", "world")]
     dev = {row["file"]: row["text"] for row in rows("dev")}
-    eye = [one.text for file, one in (by_eye(BY_EYE) | by_eye(CHECKED)).items() if file in dev]
+    eye = [one.text for file, one in by_eye().items() if file in dev]
     return set(filter(None, [*dev.values(), *eye])).union(*(row["texts"] for row in photos))
 
 
@@ -118,7 +119,7 @@ def read_list(path: Path) -> list[Labelled]:
 
 
 def _trusted(lines: Iterable[dict[str, Any]], reader: Reader) -> Iterator[Labelled]:
-    eye, measured = by_eye(BY_EYE), measured_texts()
+    eye, measured = by_eye(), measured_texts()
     for row in lines:
         seen = eye.get(row["file"])
         if seen is not None and seen.text is None:

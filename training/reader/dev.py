@@ -42,13 +42,13 @@ def read(reader: Reader) -> Iterator[Read]:
 
     Of the source whose labels an OCR made, only what was checked by eye.
     """
-    checked, eye = crops.by_eye(crops.CHECKED), crops.by_eye(crops.BY_EYE)
+    eye, checked = crops.by_eye(), crops.by_eye(crops.CHECKED)
     for row in crops.rows("dev"):
         file, source, label = row["file"], row["source"], row["text"]
         if not label or (source == OCR_LABELS and file not in checked):
             continue
         name = CHECKED_NAME if source == OCR_LABELS else source
-        seen = (checked if source == OCR_LABELS else eye).get(file)
+        seen = eye.get(file)
         reading = reader.read(crops.load(file), top_n=1)
         yield Read(file, name, (seen and seen.text) or label, label, reading)
 
