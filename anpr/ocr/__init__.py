@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from anpr.ocr import plates, text_lines
 from anpr.ocr.reading import make_reading
 from anpr.ocr.recogniser import (
+    GLANCE_WIDTH,
     INPUT_HEIGHT,
     INPUT_WIDTH,
+    PAIR_WIDTH,
     PLATE_ALPHABET,
     PLATE_WIDTH,
     TWO_LINES,
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
     from anpr.types import Image
 
 __all__ = [
+    "GLANCE_WIDTH",
     "INPUT_HEIGHT",
     "INPUT_WIDTH",
+    "PAIR_WIDTH",
     "PLATE_ALPHABET",
     "PLATE_WIDTH",
     "TWO_LINES",

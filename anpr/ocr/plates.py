@@ -23,7 +23,6 @@ _SURE: Final = 0.9  # what is read this surely is not looked at again
 _TWO: Final = 0.5  # as surely as this there are two lines
 _PERHAPS_TWO: Final = 0.05
 _SQUARE: Final = 2.0  # wide for its height: a crop below may well hold two lines
-_GLANCE_WIDTH: Final = 96  # too narrow to read, but two thirds of the time
 _GLANCE: Final = 0.3
 _STRIP_MARGIN: Final = 0.3
 _MIDDLE: Final = ((0.06, 0.48), (0.52, 0.94))  # where the layout shows nothing
@@ -48,10 +47,7 @@ def views(recogniser: Recogniser, crop: Image) -> list[Probabilities]:
 def _looks(recogniser: Recogniser, crop: Image) -> Iterator[View]:
     """The ways to look at a plate, each made when the one before it was read with doubt."""
     inner = without_sides(crop, _SIDE)
-    glanced = (
-        crop.shape[1] < _SQUARE * crop.shape[0]
-        and recogniser.plate(inner, _GLANCE_WIDTH).two_lines >= _GLANCE
-    )
+    glanced = crop.shape[1] < _SQUARE * crop.shape[0] and recogniser.glance(inner) >= _GLANCE
     straight = _straight(crop) if glanced else None
     if straight is not None:
         yield from _in_two(recogniser, *straight)

@@ -39,19 +39,21 @@ def text_of(views: list[NDArray[np.float32]]) -> list[str]:
 class FakeRecogniser:
     """Answers the views it is shown, in order; ``shown`` are their shapes.
 
-    What is glanced at, narrow, shows two lines as surely as ``glance`` says.
+    What is glanced at shows two lines as surely as ``glanced`` says.
     """
 
     wholes: list[Seen]
     two: list[NDArray[np.float32]] = field(default_factory=list)
     shown: list[tuple[int, ...]] = field(default_factory=list)
     joined: int = 0
-    glance: float = 0.0
+    glanced: float = 0.0
     alphabet: str = PLATE_ALPHABET
 
-    def plate(self, image: Image, width: int | None = None) -> Seen:
-        if width is not None:
-            return Seen(written("", 0.99), self.glance)
+    def glance(self, image: Image) -> float:
+        assert image.size
+        return self.glanced
+
+    def plate(self, image: Image) -> Seen:
         self.shown.append(image.shape)
         return self.wholes.pop(0) if len(self.wholes) > 1 else self.wholes[0]
 
@@ -80,7 +82,7 @@ def test_two_lines_are_laid_side_by_side() -> None:
 
 def test_what_shows_two_lines_at_a_glance_is_not_looked_at_whole() -> None:
     recogniser = FakeRecogniser(
-        [Seen(written("ABC"), 0.0)], two=[written("AB12"), written("CDE")], glance=0.9
+        [Seen(written("ABC"), 0.0)], two=[written("AB12"), written("CDE")], glanced=0.9
     )
     crop = plate_pixels("AB12", "CDE", height=110)
     views = plates.views(recogniser, crop)  # type: ignore[arg-type]
@@ -90,7 +92,7 @@ def test_what_shows_two_lines_at_a_glance_is_not_looked_at_whole() -> None:
 
 def test_a_glance_that_was_wrong_is_made_good() -> None:
     recogniser = FakeRecogniser(
-        [Seen(written("RK069AV"), 0.0)], two=[written("R", 0.4), written("K", 0.4)], glance=0.9
+        [Seen(written("RK069AV"), 0.0)], two=[written("R", 0.4), written("K", 0.4)], glanced=0.9
     )
     crop = plate_pixels("AB12", "CDE", height=110)
     views = plates.views(recogniser, crop)  # type: ignore[arg-type]
@@ -98,7 +100,7 @@ def test_a_glance_that_was_wrong_is_made_good() -> None:
 
 
 def test_a_wide_crop_is_not_glanced_at() -> None:
-    recogniser = FakeRecogniser([Seen(written("RK069AV"), 0.0)], glance=0.9)
+    recogniser = FakeRecogniser([Seen(written("RK069AV"), 0.0)], glanced=0.9)
     plates.views(recogniser, plate_pixels("RK069AV"))  # type: ignore[arg-type]
     assert len(recogniser.shown) == 1
     assert not recogniser.joined

@@ -136,9 +136,12 @@ def test_plates_of_two_lines_may_have_a_share_of_their_own(shared: Path) -> None
 
     def seen(shares: dict[str, float]) -> set[str]:
         batches = Batches(labelled, shares, size=8, padded=0, seed=1)
-        return {text for _, texts in itertools.islice(batches, 4) for text in texts}
+        groups = [group for batch in itertools.islice(batches, 8) for group in batch]
+        assert {tuple(images.shape[1:3]) for images, _ in groups} == {(3, 48)}
+        assert all(len(images) == len(texts) for images, texts in groups)
+        return {text for _, texts in groups for text in texts}
 
     two_lines = f"{SOURCE}, two lines"
-    assert seen({SOURCE: 1.0}) == {"AB12CDE", TWO_LINES}
-    assert seen({SOURCE: 1.0, two_lines: 0.0}) == {"AB12CDE"}
+    assert seen({SOURCE: 1.0}) == {"AB12CDE", "", TWO_LINES}
+    assert seen({SOURCE: 1.0, two_lines: 0.0}) == {"AB12CDE", ""}  # none at a glance
     assert TWO_LINES in seen({SOURCE: 0.0, two_lines: 1.0})

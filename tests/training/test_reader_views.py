@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anpr.ocr import TWO_LINES, input_tensor
+from anpr.ocr import GLANCE_WIDTH, PAIR_WIDTH, PLATE_WIDTH, TWO_LINES, input_tensor
 from anpr.types import Candidate, Reading
 from tests.scenes import plate_pixels
 from training.reader import crops, views
@@ -19,28 +19,38 @@ def sample(*lines: str) -> Sample:
     return Sample(image, quad, "".join(lines), len(lines) == 2)
 
 
-def test_a_plate_of_one_line_keeps_its_text() -> None:
-    image, text = views.view(np.random.default_rng(0), sample("RK069AV"), spoil=True, padded=False)
-    assert image.shape == (48, 160, 3)
-    assert image.dtype == np.uint8
-    assert text == "RK069AV"
-
-
-def test_a_plate_of_two_lines_is_shown_in_both_ways() -> None:
+def shown(plate: Sample, *, padded: bool = False) -> set[tuple[int, str]]:
+    """Widths and texts of many views."""
     rng = np.random.default_rng(0)
-    texts = {
-        views.view(rng, sample("AB12", "CDE"), spoil=False, padded=False)[1] for _ in range(40)
+    some = [views.view(rng, plate, spoil=True, padded=padded) for _ in range(60)]
+    assert {image.shape[0] for image, _ in some} == {48}
+    assert {image.dtype for image, _ in some} == {np.dtype(np.uint8)}
+    return {(image.shape[1], text) for image, text in some}
+
+
+def test_a_plate_of_one_line_has_its_text_and_none_at_a_glance() -> None:
+    assert shown(sample("RK069AV")) == {(PLATE_WIDTH, "RK069AV"), (GLANCE_WIDTH, "")}
+
+
+def test_a_plate_of_two_lines_is_shown_in_each_way() -> None:
+    assert shown(sample("AB12", "CDE")) == {
+        (PAIR_WIDTH, "AB12CDE"),
+        (PLATE_WIDTH, TWO_LINES),
+        (GLANCE_WIDTH, TWO_LINES),
     }
-    assert texts == {"AB12CDE", TWO_LINES}
+
+
+def test_a_padded_plate_keeps_its_aspect_and_is_not_glanced_at() -> None:
+    seen = shown(sample("RK069AV"), padded=True)
+    assert {text for _, text in seen} == {"RK069AV"}
+    assert all(PLATE_WIDTH < width <= views.PADDED_WIDTH for width, _ in seen)
 
 
 def test_lines_are_not_joined_where_the_layout_misses_them() -> None:
     plate = sample("AB12", "CDE")
     elsewhere = np.zeros((2, 4, 2), np.float32)  # both lines are said to lie at the very top
     lost = Sample(plate.image, plate.quad, plate.text, True, elsewhere)
-    rng = np.random.default_rng(0)
-    texts = {views.view(rng, lost, spoil=False, padded=False)[1] for _ in range(20)}
-    assert texts == {TWO_LINES}
+    assert {text for _, text in shown(lost)} == {TWO_LINES}
 
 
 def test_the_same_seed_gives_the_same_view() -> None:

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from anpr.ocr import PLATE_WIDTH, input_tensor
+from anpr.ocr import input_tensor
 from training.reader import crops, views
 from training.reader.crops import Labelled
 from training.reader.views import Sample
 from training.synthesis import sample as draw
 
-Batch = tuple[torch.Tensor, list[str]]
+if TYPE_CHECKING:
+    from anpr.types import Image
+
+Batch = list[tuple[torch.Tensor, list[str]]]
+"""Inputs (N, 3, 48, W) and their texts, for each width."""
+
 DRAWN = "drawn"
 
 
 class Batches(IterableDataset[Batch]):  # type: ignore[misc]
-    """Inputs (N, 3, 48, W) and their texts."""
+    """``size`` views in each batch, in one tensor for each width."""
 
     def __init__(
         self,
@@ -56,14 +62,15 @@ class Batches(IterableDataset[Batch]):  # type: ignore[misc]
         padded = rng.random() < self._padded
         sources = list(self._shares)
         odds = np.array([self._shares[source] for source in sources])
-        images, texts = [], []
+        by_width: dict[int, list[tuple[Image, str]]] = defaultdict(list)
         for source in rng.choice(sources, self._size, p=odds / odds.sum()):
             sample = self._sample(rng, str(source))
             image, text = views.view(rng, sample, spoil=source != DRAWN, padded=padded)
-            images.append(image)
-            texts.append(text)
-        width = views.PADDED_WIDTH if padded else PLATE_WIDTH
-        return torch.from_numpy(input_tensor(images, width)), texts
+            by_width[views.PADDED_WIDTH if padded else image.shape[1]].append((image, text))
+        return [
+            (torch.from_numpy(input_tensor([image for image, _ in of], width)), [t for _, t in of])
+            for width, of in sorted(by_width.items())
+        ]
 
     def _sample(self, rng: np.random.Generator, source: str) -> Sample:
         if source == DRAWN:

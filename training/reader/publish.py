@@ -9,7 +9,7 @@ import onnx
 import torch
 
 from anpr.models import disk, manifest
-from anpr.ocr import PLATE_ALPHABET, PLATE_WIDTH, OnnxReader
+from anpr.ocr import GLANCE_WIDTH, PAIR_WIDTH, PLATE_ALPHABET, PLATE_WIDTH, OnnxReader
 from anpr.paddle import folder
 from anpr.weights import ModelFile
 from training.paths import WEIGHTS
@@ -31,6 +31,8 @@ def export(network: Recogniser, checkpoint: Path, target: Path) -> Path:
     told = {
         "character": "\n".join(PLATE_ALPHABET),
         "plate_width": str(PLATE_WIDTH),
+        "pair_width": str(PAIR_WIDTH),
+        "glance_width": str(GLANCE_WIDTH),
         "license": LICENCE,
         "source": SOURCE,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from anpr.ocr import TWO_LINES, input_tensor
 from training.reader import crops, views
-from training.reader.batches import Batches, loader
+from training.reader.batches import Batch, Batches, loader
 from training.reader.network import Recogniser, best_texts, ctc_loss
 
 CHECKPOINT = "checkpoint.pt"
@@ -54,6 +55,9 @@ def train(network: Recogniser, labelled: Path, run: Path, config: Config, *, res
     Ends after ``config.hours`` of training in all, over resumptions, with the averaged weights in
     the network.
     """
+    # oneDNN compiles an operation for each size of a group of images and keeps 1,024 of them by
+    # default: with all of them a step takes 0.88 of the time
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "20000")
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
     run.mkdir(parents=True, exist_ok=True)
@@ -81,13 +85,13 @@ def train(network: Recogniser, labelled: Path, run: Path, config: Config, *, res
     whole = config.hours * 3600
     losses: list[float] = []
     resumed_at, saved_at, spent_before = time.monotonic(), time.monotonic(), spent
-    for images, texts in loader(batches, config.workers):
+    for batch in loader(batches, config.workers):
         progress = spent / whole
         if progress >= 1:
             break
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, progress)
-        losses.append(_step(network, optimizer, images, texts))
+        losses.append(_step(network, optimizer, batch))
         step += 1
         _blend(average, network.state_dict(), min(config.average, (1 + step) / (10 + step)))
         spent = spent_before + time.monotonic() - resumed_at
@@ -106,13 +110,14 @@ def _schedule(step: int, progress: float) -> float:
     )
 
 
-def _step(
-    network: Recogniser, optimizer: torch.optim.Optimizer, images: Tensor, texts: list[str]
-) -> float:
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = network(images.contiguous(memory_format=torch.channels_last))
-    lengths = torch.tensor([max(_SHORT, len(text)) for text in texts])
-    nats = ctc_loss(logits, texts) / lengths
+def _step(network: Recogniser, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
+    parts = []
+    for images, texts in batch:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = network(images.contiguous(memory_format=torch.channels_last))
+        lengths = torch.tensor([max(_SHORT, len(text)) for text in texts])
+        parts.append(ctc_loss(logits, texts) / lengths)
+    nats = torch.cat(parts)
     # what cannot be read, or is wrongly labelled, pulls less, but never not at all
     loss = (_BOUND * (1 - torch.exp(-nats / _BOUND))).mean()
     optimizer.zero_grad(set_to_none=True)

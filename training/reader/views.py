@@ -1,7 +1,8 @@
 """What the recogniser sees of a crop in training: as at run time, and spoiled as cameras do.
 
 A view is a uint8 BGR image of the recogniser's input size. A plate of two lines gives two kinds:
-seen whole, it has the text ``TWO_LINES``; its lines laid side by side, it has its text.
+seen whole, it has the text ``TWO_LINES``; its lines laid side by side, it has its text. At a
+glance a plate of one line has no text at all.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 
 from anpr import layout
-from anpr.ocr import INPUT_HEIGHT, PLATE_WIDTH, TWO_LINES
+from anpr.ocr import GLANCE_WIDTH, INPUT_HEIGHT, PAIR_WIDTH, PLATE_WIDTH, TWO_LINES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from anpr.types import Image
 
 WHOLE_OF_TWO: Final = 0.35  # how often a plate of two lines is seen whole
+GLANCES: Final = 0.1  # how often a plate is seen at a glance
 PADDED_WIDTH: Final = 320  # PaddleOCR keeps the aspect and pads to this
+_MOST_ZOOM: Final = 4
 _LEAST_ROWS: Final = 13  # of the whole crop: characters of about 8 px
 
 
@@ -40,24 +43,33 @@ class Sample:
 def view(
     rng: np.random.Generator, sample: Sample, *, spoil: bool, padded: bool
 ) -> tuple[Image, str]:
-    """An image (48, 160, 3) and its text; (48, up to 320, 3) with its own aspect if ``padded``.
+    """An image (48, W, 3) and its text.
 
+    W is ``PLATE_WIDTH``, ``PAIR_WIDTH`` for lines side by side, ``GLANCE_WIDTH`` at a glance. With
+    ``padded`` a whole plate keeps its aspect, as far as ``PADDED_WIDTH``, and none is glanced at.
     ``spoil`` is for real crops; drawn ones come spoiled.
     """
     image = _spoil_before(rng, sample.image) if spoil else sample.image
+    if not padded and rng.random() < GLANCES:
+        seen = _whole(rng, image, sample.quad, GLANCE_WIDTH)
+        text = TWO_LINES if sample.two_lines else ""
+        return (_spoil_after(rng, seen) if spoil else seen), text
     if sample.two_lines and rng.random() >= WHOLE_OF_TWO:
         joined = _joined(rng, image, sample.rows)
         if joined is not None:
             return (_spoil_after(rng, joined) if spoil else joined), sample.text
     text = TWO_LINES if sample.two_lines else sample.text
-    seen = _whole(rng, image, sample.quad, padded=padded)
+    seen = _whole(rng, image, sample.quad, None if padded else PLATE_WIDTH)
     return (_spoil_after(rng, seen) if spoil else seen), text
 
 
 def _whole(
-    rng: np.random.Generator, image: Image, quad: NDArray[np.float32], *, padded: bool
+    rng: np.random.Generator, image: Image, quad: NDArray[np.float32], out: int | None
 ) -> Image:
-    """The plate with margins as detectors leave them, a little turned, at the input's size."""
+    """The plate with margins as detectors leave them, a little turned, ``out`` px wide.
+
+    Without ``out`` its aspect is kept.
+    """
     width, height = np.ptp(quad, axis=0)
     centre = quad.mean(axis=0)
     x1, y1 = quad.min(axis=0)
@@ -72,8 +84,7 @@ def _whole(
     turn = np.radians(rng.normal(0, 2.5))
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     corners = centre + (corners - centre) @ rotation.T
-    out = PLATE_WIDTH
-    if padded:
+    if out is None:
         out = int(np.clip(INPUT_HEIGHT * width / max(height, 1), 48, PADDED_WIDTH))
     return _warp(image, corners.astype(np.float32), out, INPUT_HEIGHT)
 
@@ -84,7 +95,8 @@ def _margin(rng: np.random.Generator, scale: float) -> float:
 
 def _warp(image: Image, corners: NDArray[np.float32], width: int, height: int) -> Image:
     source = np.hypot(*(corners[1] - corners[0]))
-    zoom = 2 if source > 1.5 * width else 1  # two steps where much is taken away, or it flickers
+    # two steps where much is taken away, or it flickers
+    zoom = int(np.clip(np.ceil(source / width - 0.5), 1, _MOST_ZOOM))
     big = (width * zoom, height * zoom)
     target = np.array([[0, 0], [big[0], 0], [big[0], big[1]], [0, big[1]]], np.float32)
     matrix = cv2.getPerspectiveTransform(corners, target)
@@ -108,7 +120,7 @@ def _joined(
     side = image.shape[1] * rng.uniform(0.0, 0.06)
     level = layout.level(image, seen.slant_deg + rng.normal(0, 1.0))
     inner = level[:, int(side) : image.shape[1] - int(side)]
-    return layout.side_by_side(inner, (moved[0], moved[1]), (PLATE_WIDTH, INPUT_HEIGHT))
+    return layout.side_by_side(inner, (moved[0], moved[1]), (PAIR_WIDTH, INPUT_HEIGHT))
 
 
 def _apart(bands: layout.Bands, rows: NDArray[np.float32]) -> bool:
