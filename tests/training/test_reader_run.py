@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -77,8 +78,15 @@ def test_a_run_is_ended_resumed_and_published(
     assert command.main([*arguments, "--no-publish"]) == 0
     run = tmp_path / "runs" / "reader"
     before = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["steps"]
+    first = (run / "checkpoint.pt").rename(tmp_path / "first.pt")
+    shutil.copy(first, run / "checkpoint.pt")
     assert command.main(["--config", str(config), "--hours", "0.002", "--resume"]) == 0
     assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["steps"] > before
+
+    alone = (run / "plate-reader.onnx").read_bytes()
+    mean = ["--finish", "--no-publish", "--mean-with", str(first)]
+    assert command.main(["--config", str(config), *mean]) == 0
+    assert (run / "plate-reader.onnx").read_bytes() != alone
 
     entry = manifest.read(weights)["plate-reader"]
     reader = OnnxReader(entry.file)
@@ -87,6 +95,21 @@ def test_a_run_is_ended_resumed_and_published(
         "inference.onnx",
         "inference.yml",
     }
+
+
+def test_the_mean_of_checkpoints_is_exported(tmp_path: Path) -> None:
+    import torch
+
+    from training.reader import publish
+
+    for name, value in (("one", 1.0), ("other", 4.0)):
+        state = {"kernel": torch.full((2,), value), "steps": torch.tensor(7)}
+        torch.save({"average": state}, tmp_path / f"{name}.pt")
+    one, other = (publish._averaged(tmp_path / f"{name}.pt") for name in ("one", "other"))
+    mean = publish._mean([one, other])
+    assert mean["kernel"].tolist() == [2.5, 2.5]
+    assert mean["steps"] == 7
+    assert publish._mean([one])["kernel"].tolist() == [1.0, 1.0]
 
 
 def test_the_graph_gives_what_the_network_gives(tmp_path: Path) -> None:

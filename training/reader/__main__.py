@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         start.load(network, options.start)
     if not options.finish:
         train(network, labelled, run, config, resume=options.resume)
-    file = publish.export(network, run / CHECKPOINT, run / f"{publish.NAME}.onnx")
+    checkpoints = [run / CHECKPOINT, *options.mean_with]
+    file = publish.export(network, checkpoints, run / f"{publish.NAME}.onnx")
     publish.write_paddle_folder(file, run / "paddleocr")
     if not options.no_publish:
         print(json.dumps(publish.publish(file), indent=2))
@@ -59,6 +60,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--finish", action="store_true", help="no training: publish what there is")
     parser.add_argument("--no-publish", action="store_true", help="leave weights/ as it is")
     parser.add_argument("--start", type=Path, help="begin with the weights of this checkpoint.pt")
+    parser.add_argument(
+        "--mean-with",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="CHECKPOINT",
+        help="publish the mean of the weights and those of this checkpoint.pt",
+    )
     parser.add_argument(
         "--pretrained", default="ppocrv6-small", help="model of the manifest, or an ONNX file"
     )
