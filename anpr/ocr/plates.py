@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from anpr.ocr.recogniser import Probabilities, Recogniser
     from anpr.types import Image
 
-_SIDE: Final = 0.02  # of the width at each side: the padding around the detector's box
+_SIDE: Final = 0.025  # of the width at each side: the padding around the detector's box
 _SURE: Final = 0.9  # what is read this surely is not looked at again
 _TWO: Final = 0.5  # as surely as this there are two lines
 _PERHAPS_TWO: Final = 0.05
 _SQUARE: Final = 2.0  # wide for its height: a crop below may well hold two lines
-_GLANCE: Final = 0.3
+_GLANCE: Final = 0.1
 _STRIP_MARGIN: Final = 0.3
 _MIDDLE: Final = ((0.06, 0.48), (0.52, 0.94))  # where the layout shows nothing
 

@@ -12,7 +12,7 @@ import pytest
 
 from anpr.types import Candidate, Reading
 from tests.scenes import plate_pixels
-from training.reader import crops
+from training.reader import crops, dev, measure
 
 if TYPE_CHECKING:
     from anpr.types import Image
@@ -94,3 +94,28 @@ def test_no_plate_that_is_measured_on_is_taught(written: Written) -> None:
     assert trained_on(written({}, dev), Reads("RK069AV")) == []
     eye = {"file": "other.png", "text": "RK069AV"}
     assert trained_on(written({}, dev | {"text": "BK069AV"}, eye=(eye,)), Reads("RK069AV")) == []
+
+
+def test_what_is_read_as_the_eye_reads_it_is_right_and_the_illegible_is_told(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = {"split": "dev", "source": dev.OCR_LABELS}
+    published = [("a", "59P224379"), ("b", "59X203754"), ("c", "99H61527")]
+    list_ = written(*(source | {"file": file, "text": text} for file, text in published))
+    checked = list_.with_name("checked.jsonl")
+    seen = [
+        {"file": "a", "text": "59P224979"},
+        {"file": "b", "text": "59X203754", "legible": False},
+    ]
+    checked.write_text("".join(json.dumps(row) + "\n" for row in seen))
+    monkeypatch.setattr(crops, "CHECKED", checked)
+    monkeypatch.setattr(crops, "load", lambda file: plate_pixels("X"))
+
+    read = list(dev.read(Reads("59P224979")))
+    assert [one.file for one in read] == ["a", "b"]  # the others' labels were made by an OCR
+    assert [one.right for one in read] == [True, False]
+    assert [one.legible for one in read] == [True, False]
+    assert read[0].published == "59P224379"
+    shares = measure._by_lines(read, "of these")
+    assert shares["of these, two lines"] == {"crops": 2, "exact": 0.5, "folded": 0.5}
+    assert shares["of these, one line"]["crops"] == 0

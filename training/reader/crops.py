@@ -37,7 +37,11 @@ Looked at were: every Brazilian crop of ``train`` and ``dev``; of the other labe
 text that is null leaves a crop out.
 """
 CHECKED: Final = Path(__file__).with_name("checked.jsonl")
-"""200 of the Vietnamese and Czech crops of ``dev``, drawn by seed, all read by eye."""
+"""200 of the Vietnamese and Czech crops of ``dev``, drawn by seed, all read by eye.
+
+Twice, independently, without labels or a reader's help. What both read is the text; where one of
+them could not tell a character the label stands, and the plate is not ``legible``.
+"""
 
 _SURE: Final = 0.9  # a pseudo-label's least confidence
 _ALIKE: Final = {"O": "O0", "0": "O0", "I": "I1", "1": "I1"}
@@ -74,17 +78,21 @@ def load(file: str) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a person reads on a crop; ``None`` where it stays open. ``lines`` is 1 or 2."""
+    """What a person reads on a crop; ``None`` where it stays open. ``lines`` is 1 or 2.
+
+    What is not ``legible`` has a text that the eye cannot confirm.
+    """
 
     text: str | None
     lines: int | None = None
+    legible: bool = True
 
 
 def by_eye(*lists: Path) -> dict[str, Seen]:
     """What was read by eye, by file; ``BY_EYE`` and ``CHECKED`` unless told otherwise."""
     texts = [path.read_text("utf-8") for path in lists or (BY_EYE, CHECKED)]
     told = [json.loads(line) for text in texts for line in text.splitlines()]
-    return {row["file"]: Seen(row["text"], row.get("lines")) for row in told}
+    return {row.pop("file"): Seen(**row) for row in told}
 
 
 def measured_texts() -> set[str]:

@@ -19,13 +19,17 @@ CHECKED_NAME: Final = "vn-cz checked by eye"
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """``label`` is what stands there to the eye, ``published`` what the source says."""
+    """``label`` is what stands there to the eye, ``published`` what the source says.
+
+    Not ``legible`` is a plate with a character that the eye cannot tell.
+    """
 
     file: str
     source: str
     label: str
     published: str
     reading: Reading
+    legible: bool = True
 
     @property
     def right(self) -> bool:
@@ -50,7 +54,8 @@ def read(reader: Reader) -> Iterator[Read]:
         name = CHECKED_NAME if source == OCR_LABELS else source
         seen = eye.get(file)
         reading = reader.read(crops.load(file), top_n=1)
-        yield Read(file, name, (seen and seen.text) or label, label, reading)
+        legible = seen is None or seen.legible
+        yield Read(file, name, (seen and seen.text) or label, label, reading, legible)
 
 
 def two_lines(label: str) -> bool:

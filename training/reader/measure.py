@@ -68,8 +68,7 @@ def measure(settings: Settings) -> dict[str, Any]:
         by_source.setdefault(one.source, []).append(one)
         if one.source == _BRAZIL:
             by_source.setdefault(_PUBLISHED, []).append(replace(one, label=one.published))
-    two = [one for one in read if one.source == dev.CHECKED_NAME and dev.two_lines(one.label)]
-    single = [one for one in read if one.source == dev.CHECKED_NAME and one not in two]
+    checked = [one for one in read if one.source == dev.CHECKED_NAME]
     second = [one for one in read if one.second_half]
     first = [one for one in read if not one.second_half]
     world = list(on_photos(settings, "world"))
@@ -77,7 +76,8 @@ def measure(settings: Settings) -> dict[str, Any]:
     return {
         "model": timed.name,
         "sources": {name: _shares(of) for name, of in sorted(by_source.items())}
-        | {"of these, one line": _shares(single), "of these, two lines": _shares(two)},
+        | _by_lines(checked, "of these")
+        | _by_lines([one for one in checked if one.legible], "of these, legible to the eye"),
         "ms": {
             name: statistics.median([ms for lines, ms in timed.ms if lines == count] or [0.0])
             for name, count in (("one line", 1), ("two lines", 2))
@@ -100,6 +100,12 @@ def measure(settings: Settings) -> dict[str, Any]:
 
 def _judged(one: dev.Read) -> Judged:
     return one.reading.confidence, one.right
+
+
+def _by_lines(read: Sequence[dev.Read], name: str) -> dict[str, dict[str, float]]:
+    two = [one for one in read if dev.two_lines(one.label)]
+    single = [one for one in read if one not in two]
+    return {f"{name}, one line": _shares(single), f"{name}, two lines": _shares(two)}
 
 
 def _shares(read: Sequence[dev.Read]) -> dict[str, float]:
