@@ -154,8 +154,16 @@ def _columns(metadata: dict[str, str], asked: str | None) -> _Columns:
 
 
 def _width(metadata: dict[str, str], name: str) -> int:
-    told = metadata.get(name, "0")
-    return int(told) if told.isdecimal() else 0
+    """A width in pixels that a graph tells; 0 where it tells none.
+
+    Raises ``ModelUnusable`` where it asks for a wider input than any line of text gets.
+    """
+    told = metadata.get(name, "")
+    if not told.isdecimal():
+        return 0
+    if len(told) > len(str(_MAX_INPUT_WIDTH)) or int(told) > _MAX_INPUT_WIDTH:
+        raise ModelUnusable(f"The reader's {name} is more than {_MAX_INPUT_WIDTH} pixels.")
+    return int(told)
 
 
 def _writes(character: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from anpr.errors import ModelUnusable
 from anpr.ocr import PLATE_ALPHABET, Recogniser
 from anpr.onnx import open_session
 from anpr.weights import ModelFile
@@ -66,3 +67,12 @@ def test_a_graph_that_tells_none_sees_no_plates(tmp_path: Path) -> None:
     reader, _ = recogniser(tmp_path)
     assert not reader.sees_plates
     assert reader.glance(CROP) == 0
+
+
+@pytest.mark.parametrize("width", ["1281", "9" * 5000])
+@pytest.mark.parametrize("name", ["plate_width", "pair_width", "glance_width"])
+def test_a_graph_that_asks_for_too_much_is_unusable(tmp_path: Path, name: str, width: str) -> None:
+    reader, widths = recogniser(tmp_path, **({"plate_width": "160"} | {name: width}))
+    with pytest.raises(ModelUnusable, match=name):
+        reader.plate(CROP)
+    assert not widths
