@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -28,18 +29,44 @@ _ITEM: Final = re.compile(
 _REPEAT: Final = re.compile(r"\{(\d+),(\d+)\}")
 # A candidate this much less likely than the surest does not pass it for fitting a format
 _PLAUSIBLE: Final = 0.05
+_LOOK_ALIKES: Final = str.maketrans("OIZSB", "01258")
+SOUGHT: Final = 10
+"""Candidates to ask a reader for where regions are given: what fits may stand further down."""
 _TELLING: Final = 0.5  # share from which a format tells a region, where none is expected
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """What any of some patterns matches, and how many texts that are."""
+
+    pattern: re.Pattern[str]
+    size: float
+
+    def __contains__(self, text: str) -> bool:
+        return self.pattern.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
-    """``size`` is how many texts have this format: the fewer, the more a match says."""
+    """``series`` are what a region gives out. The fewer texts they have, the more a match says.
+
+    ``personal`` plates bear what their owners chose, which may be nearly anything: they fit where
+    their region is expected, but name none where it is not.
+    """
 
     code: str
     name: str
     groups: tuple[str, ...]
-    pattern: re.Pattern[str]
-    size: float
+    series: Texts
+    personal: Texts | None
+
+    def weight(self, text: str, *, expected: bool) -> float:
+        """How much ``text`` speaks for this region: 0 where it does not fit."""
+        if text in self.series:
+            return 1 / self.series.size
+        if expected and self.personal is not None and text in self.personal:
+            return 1 / self.personal.size
+        return 0.0
 
 
 def parse_pattern(pattern: str, lists: dict[str, Any]) -> tuple[str, float]:
@@ -81,11 +108,18 @@ def all_formats() -> tuple[Format, ...]:
 
 
 def _format(code: str, table: dict[str, Any]) -> Format:
-    parsed = [parse_pattern(pattern, table) for pattern in table["patterns"]]
     return Format(
         code=code,
         name=table["name"],
         groups=tuple(table.get("groups", ())),
+        series=_texts(table["patterns"], table),
+        personal=_texts(table["personal"], table) if "personal" in table else None,
+    )
+
+
+def _texts(patterns: Iterable[str], lists: dict[str, Any]) -> Texts:
+    parsed = [parse_pattern(pattern, lists) for pattern in patterns]
+    return Texts(
         pattern=re.compile("|".join(f"(?:{expression})" for expression, _ in parsed)),
         size=sum(size for _, size in parsed),
     )
@@ -112,13 +146,13 @@ def region_of(text: str, among: Collection[str] = ()) -> Region | None:
     whether the text was read rightly. With no regions given, a share below a half names none.
     """
     weights = {
-        one.code: 1 / one.size
+        one.code: one.weight(text, expected=bool(among))
         for one in all_formats()
-        if (not among or one.code in among) and one.pattern.fullmatch(text)
+        if not among or one.code in among
     }
-    if not weights:
+    best = max(weights, key=weights.__getitem__, default="")
+    if not weights.get(best):
         return None
-    best = max(weights, key=weights.__getitem__)
     share = weights[best] / sum(weights.values())
     return Region(best, share) if among or share >= _TELLING else None
 
@@ -126,8 +160,10 @@ def region_of(text: str, among: Collection[str] = ()) -> Region | None:
 def rank(candidates: Sequence[Candidate], among: Collection[str] = ()) -> list[Candidate]:
     """The candidates, each with the region it fits; confidences stay as they are.
 
-    With regions given, those that fit come first, the likeliest before others, unless they are
-    out of all proportion less likely than the surest. Without, the order stays.
+    With regions given, those that fit come first, unless they are out of all proportion less
+    likely than the surest. Among them the format decides between 0 and O, 1 and I, 2 and Z, 5 and
+    S, 8 and B, which often look the same: what was seen of texts that differ in nothing else
+    counts for the one that fits. Without regions, the order stays.
     """
     named = []
     for one in candidates:
@@ -136,4 +172,9 @@ def rank(candidates: Sequence[Candidate], among: Collection[str] = ()) -> list[C
     if not among or not named:
         return named
     floor = _PLAUSIBLE * max(one.confidence for one in named)
-    return sorted(named, key=lambda one: one.region is None or one.confidence < floor)
+    seen: dict[str, float] = defaultdict(float)
+    for one in named:
+        seen[one.text.translate(_LOOK_ALIKES)] += one.confidence
+    first = [one for one in named if one.region is not None and one.confidence >= floor]
+    first.sort(key=lambda one: -seen[one.text.translate(_LOOK_ALIKES)])
+    return first + [one for one in named if one not in first]

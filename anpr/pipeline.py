@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from anpr import formats, imaging, memory
 from anpr.deadline import Deadline
@@ -246,7 +246,7 @@ class Recognizer:
         self, crop: Image, detection: Detection, box: Box, top_n: int, among: frozenset[str]
     ) -> Plate:
         # a text that fits may stand further down than the caller wants to see
-        sought = max(top_n, _SOUGHT) if among else top_n
+        sought = max(top_n, formats.SOUGHT) if among else top_n
         reading = self._models()[1].read(crop, top_n=sought)
         ranked = Reading(tuple(formats.rank(reading.candidates, among)[:top_n]))
         return Plate(
@@ -259,9 +259,6 @@ class Recognizer:
             candidates=ranked.candidates,
             region=formats.region_of(ranked.text, among),
         )
-
-
-_SOUGHT: Final = 10  # candidates that are ranked where regions are given
 
 
 def read(image: bytes | Image) -> Result:

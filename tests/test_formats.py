@@ -46,7 +46,7 @@ def test_every_region_has_a_name_and_a_narrow_enough_format() -> None:
     for one in formats.all_formats():
         assert re.fullmatch("[a-z]{2}", one.code)
         assert one.name
-        assert 1 < one.size < 1e13
+        assert 1 < one.series.size < 1e13
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,14 @@ def test_a_narrow_format_names_its_region(text: str, code: str) -> None:
 @pytest.mark.parametrize("text", ["", "ABC1234", "QQQQQQQQQQ"])
 def test_a_format_of_many_or_of_none_names_no_region(text: str) -> None:
     assert formats.region_of(text) is None
+
+
+@pytest.mark.parametrize(("text", "code"), [("YUNIQUE", "us"), ("S7JM7", "pl"), ("XHILR8N1", "us")])
+def test_what_an_owner_may_choose_fits_only_where_it_is_expected(text: str, code: str) -> None:
+    assert formats.region_of(text) is None
+    assert formats.region_of(text, {code}) is not None
+    ranked = formats.rank([Candidate(f"{text}12", 0.6), Candidate(text, 0.2)], {code})
+    assert [one.region for one in ranked] == [code, None]
 
 
 def test_given_regions_are_the_only_ones() -> None:
@@ -105,6 +113,17 @@ def test_what_fits_comes_first_and_keeps_its_confidence() -> None:
 
 def test_without_regions_the_order_stays() -> None:
     assert [one.text for one in formats.rank(READ)] == [one.text for one in READ]
+
+
+def test_of_look_alikes_the_one_that_fits_counts_for_all() -> None:
+    read = [Candidate(text, seen) for text, seen in (("00H058", 0.5), ("D0H058", 0.2))]
+    read += [Candidate(text, seen) for text, seen in (("DOH058", 0.06), ("OOH058", 0.03))]
+    ranked = formats.rank(read, {"ar"})
+    assert [(one.text, one.confidence) for one in ranked[:2]] == [
+        ("OOH058", 0.03),
+        ("DOH058", 0.06),
+    ]
+    assert [one.text for one in ranked[2:]] == ["00H058", "D0H058"]
 
 
 def test_what_fits_but_was_hardly_seen_stays_behind() -> None:
