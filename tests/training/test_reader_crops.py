@@ -99,7 +99,7 @@ def test_no_plate_that_is_measured_on_is_taught(written: Written) -> None:
 def test_what_is_read_as_the_eye_reads_it_is_right_and_the_illegible_is_told(
     written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = {"split": "dev", "source": dev.OCR_LABELS}
+    source = {"split": "dev", "source": dev.OCR_LABELS, "country": "VN,CZ,HR"}
     published = [("a", "59P224379"), ("b", "59X203754"), ("c", "99H61527")]
     list_ = written(*(source | {"file": file, "text": text} for file, text in published))
     checked = list_.with_name("checked.jsonl")
@@ -115,7 +115,17 @@ def test_what_is_read_as_the_eye_reads_it_is_right_and_the_illegible_is_told(
     assert [one.file for one in read] == ["a", "b"]  # the others' labels were made by an OCR
     assert [one.right for one in read] == [True, False]
     assert [one.legible for one in read] == [True, False]
+    assert read[0].regions == {"vn", "cz", "hr"}
     assert read[0].published == "59P224379"
-    shares = measure._by_lines(read, "of these")
+    shares = measure._by_source(read)
     assert shares["of these, two lines"] == {"crops": 2, "exact": 0.5, "folded": 0.5}
     assert shares["of these, one line"]["crops"] == 0
+    assert shares["of these, legible to the eye, two lines"]["exact"] == 1
+    assert shares[f"{dev.CHECKED_NAME}, legible to the eye"]["crops"] == 1
+
+
+def test_a_region_that_is_expected_decides_between_what_was_read() -> None:
+    reading = Reading((Candidate("00H058", 0.5), Candidate("OOH058", 0.4)))
+    one = dev.Read("a", "ar", "OOH058", "OOH058", reading, regions=frozenset({"ar"}))
+    assert not one.right
+    assert measure._ranked(one).right

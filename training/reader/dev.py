@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from anpr import formats
 from training.reader import crops
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ CHECKED_NAME: Final = "vn-cz checked by eye"
 class Read:
     """``label`` is what stands there to the eye, ``published`` what the source says.
 
-    Not ``legible`` is a plate with a character that the eye cannot tell.
+    Not ``legible`` is a plate with a character that the eye cannot tell. ``regions`` are those
+    that the source says the plate is from.
     """
 
     file: str
@@ -30,6 +32,7 @@ class Read:
     published: str
     reading: Reading
     legible: bool = True
+    regions: frozenset[str] = frozenset()
 
     @property
     def right(self) -> bool:
@@ -41,8 +44,8 @@ class Read:
         return bool(hashlib.sha256(self.label.encode()).digest()[0] & 1)
 
 
-def read(reader: Reader) -> Iterator[Read]:
-    """What ``reader`` makes of the ``dev`` crops.
+def read(reader: Reader, *, top_n: int = 1) -> Iterator[Read]:
+    """What ``reader`` makes of the ``dev`` crops, with at most ``top_n`` candidates.
 
     Of the source whose labels an OCR made, only what was checked by eye.
     """
@@ -53,9 +56,10 @@ def read(reader: Reader) -> Iterator[Read]:
             continue
         name = CHECKED_NAME if source == OCR_LABELS else source
         seen = eye.get(file)
-        reading = reader.read(crops.load(file), top_n=1)
+        reading = reader.read(crops.load(file), top_n=top_n)
         legible = seen is None or seen.legible
-        yield Read(file, name, (seen and seen.text) or label, label, reading, legible)
+        regions = formats.expand(code[:2] for code in row["country"].split(","))
+        yield Read(file, name, (seen and seen.text) or label, label, reading, legible, regions)
 
 
 def two_lines(label: str) -> bool:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anpr import formats
 from anpr.pipeline import Recognizer, make_reader
 from anpr.settings import Settings
+from anpr.types import Candidate, Reading
 from training import metrics, report
 from training.data import read_photos
 from training.paths import shared_data
@@ -27,11 +29,12 @@ from training.reader import calibrate, dev
 from training.reader.calibrate import Judged
 
 if TYPE_CHECKING:
-    from anpr.types import Image, Reader, Reading
+    from anpr.types import Image, Reader
 
 _PRECISION = 0.99
 _FOUND_IOU = 0.5
 _BRAZIL = "br-train-detector"
+_LEGIBLE = "legible to the eye"
 _PUBLISHED = f"{_BRAZIL}, labels as published"
 
 
@@ -63,21 +66,15 @@ def measure(settings: Settings) -> dict[str, Any]:
     timed = Timed(make_reader(settings), [])
     timed.load()
     read = list(dev.read(timed))
-    by_source: dict[str, list[dev.Read]] = {}
-    for one in read:
-        by_source.setdefault(one.source, []).append(one)
-        if one.source == _BRAZIL:
-            by_source.setdefault(_PUBLISHED, []).append(replace(one, label=one.published))
-    checked = [one for one in read if one.source == dev.CHECKED_NAME]
+    expected = [_ranked(one) for one in dev.read(timed.reader, top_n=formats.SOUGHT)]
     second = [one for one in read if one.second_half]
     first = [one for one in read if not one.second_half]
     world = list(on_photos(settings, "world"))
     least = calibrate.threshold([_judged(one) for one in first], _PRECISION)
     return {
         "model": timed.name,
-        "sources": {name: _shares(of) for name, of in sorted(by_source.items())}
-        | _by_lines(checked, "of these")
-        | _by_lines([one for one in checked if one.legible], "of these, legible to the eye"),
+        "sources": _by_source(read),
+        "regions": _by_source(expected),
         "ms": {
             name: statistics.median([ms for lines, ms in timed.ms if lines == count] or [0.0])
             for name, count in (("one line", 1), ("two lines", 2))
@@ -96,6 +93,28 @@ def measure(settings: Settings) -> dict[str, Any]:
             ),
         },
     }
+
+
+def _ranked(one: dev.Read) -> dev.Read:
+    """As it is read where the caller expects the regions that the crop is from."""
+    return replace(one, reading=Reading(tuple(formats.rank(one.reading.candidates, one.regions))))
+
+
+def _by_source(read: Sequence[dev.Read]) -> dict[str, dict[str, float]]:
+    blurred = {one.source for one in read if not one.legible}
+    rows: dict[str, list[dev.Read]] = {}
+    for one in read:
+        rows.setdefault(one.source, []).append(one)
+        if one.legible and one.source in blurred:
+            rows.setdefault(f"{one.source}, {_LEGIBLE}", []).append(one)
+        if one.source == _BRAZIL:
+            rows.setdefault(_PUBLISHED, []).append(replace(one, label=one.published))
+    checked = [one for one in read if one.source == dev.CHECKED_NAME]
+    return (
+        {name: _shares(of) for name, of in sorted(rows.items())}
+        | _by_lines(checked, "of these")
+        | _by_lines([one for one in checked if one.legible], f"of these, {_LEGIBLE}")
+    )
 
 
 def _judged(one: dev.Read) -> Judged:
@@ -119,8 +138,6 @@ def _shares(read: Sequence[dev.Read]) -> dict[str, float]:
 
 def on_photos(settings: Settings, split: str) -> Iterable[tuple[Reading, str]]:
     """What is read on the box of each plate of a split that is found, and its text."""
-    from anpr.types import Candidate, Reading
-
     recognizer = Recognizer(settings)
     for photo in read_photos(shared_data() / "photos.jsonl", [split]):
         plates = list(recognizer.read(photo.path.read_bytes()))
@@ -148,13 +165,20 @@ def _reliability(judged: Sequence[Judged], least: float | None = None) -> dict[s
 def markdown(figures: dict[str, Any]) -> str:
     """The figures as tables."""
     shares = [
-        [name, str(of["crops"]), report.percent(of["exact"]), report.percent(of["folded"])]
+        [
+            name,
+            str(of["crops"]),
+            *(report.percent(of[share]) for share in ("exact", "folded")),
+            report.percent(figures["regions"][name]["exact"]),
+        ]
         for name, of in figures["sources"].items()
     ]
     ms = ", ".join(f"{name} {value:.1f} ms" for name, value in figures["ms"].items())
     blocks = [
         f"Reader `{figures['model']}`, median time on one thread: {ms}.",
-        report.table(["`dev` crops", "crops", "exact", "exact with O=0, I=1"], shares),
+        report.table(
+            ["`dev` crops", "crops", "exact", "exact with O=0, I=1", "exact with `regions`"], shares
+        ),
         f"Of the first half of `dev`, {100 * _PRECISION:g} % of what is read with confidence "
         f"{figures['threshold']:.3f} or more is right.",
     ]
