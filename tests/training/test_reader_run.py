@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from anpr.models import manifest
-from anpr.ocr import TWO_LINES, OnnxReader
+from anpr.ocr import PLATE_WIDTH, TWO_LINES, OnnxReader, input_tensor
 from anpr.weights import ModelFile
 from tests.scenes import plate_pixels
 from training import paths
@@ -43,7 +43,7 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             image = plate_pixels(*lines, height=60 if len(lines) == 1 else 110)
             file = f"{split}-{number}.png"
             cv2.imwrite(str(folder / file), image)
-            row = {"file": file, "split": split, "source": SOURCE, "box": None}
+            row = {"file": file, "split": split, "source": SOURCE, "box": None, "country": "US-AK"}
             rows.append({**row, "text": "".join(lines)})
     (folder / "crops.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     photo = {"split": "world", "texts": ["KBN860U"]}
@@ -130,6 +130,34 @@ def test_the_graph_gives_what_the_network_gives(tmp_path: Path) -> None:
         wanted = recogniser(torch.from_numpy(image)).softmax(2).numpy()
     found = OnnxReader(ModelFile(target))._model.run(image)
     assert np.abs(found - wanted).max() < 1e-4
+
+
+def test_what_was_trained_can_be_pruned_again(shared: Path, tmp_path: Path) -> None:
+    import torch
+
+    from training.reader import crops, start, views
+
+    stock = manifest.find(paths.WEIGHTS, "ppocrv6-small").path
+    labelled = tmp_path / "crops.jsonl"
+    crops.prepare(labelled, OnnxReader(manifest.find(paths.WEIGHTS, "plate-reader")))
+    trained = start.network(stock, labelled, 0.5)
+    torch.save({"average": trained.state_dict()}, tmp_path / "trained.pt")
+
+    def count(network: torch.nn.Module) -> int:
+        return sum(one.numel() for one in network.parameters())
+
+    same = start.network(stock, labelled, 0.5, tmp_path / "trained.pt")
+    assert all(
+        torch.equal(weight, other)
+        for weight, other in zip(trained.parameters(), same.parameters(), strict=True)
+    )
+    pruned = start.network(stock, labelled, 0.4, tmp_path / "trained.pt")
+    straight = start.network(stock, labelled, 0.4)
+    assert count(pruned) == count(straight) < count(trained)
+    plates = [views.plain(plate_pixels(*lines)) for lines in PLATES]
+    images = torch.from_numpy(input_tensor(plates, PLATE_WIDTH))
+    wanted, found = (network.eval()(images).argmax(2) for network in (trained, pruned))
+    assert (wanted == found).float().mean() > 0.9
 
 
 def test_a_plate_of_two_lines_has_its_sign_among_the_targets() -> None:

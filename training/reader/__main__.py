@@ -31,9 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not labelled.is_file():
         count = crops.prepare(labelled, OnnxReader(_file(options.judge or options.pretrained)))
         print(f"{count} crops to train on", flush=True)
-    network = start.network(pretrained.path, labelled, config.keep)
-    if options.start:
-        start.load(network, options.start)
+    network = start.network(pretrained.path, labelled, config.keep, options.start)
     if not options.finish:
         train(network, labelled, run, config, resume=options.resume)
     checkpoints = [run / CHECKPOINT, *options.mean_with]

@@ -10,6 +10,7 @@ The graph takes ``x``, float32 (N, 3, 48, W), BGR, −1 to 1, and gives probabil
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any, Final
@@ -54,16 +55,7 @@ class Recogniser(nn.Module):  # type: ignore[misc]
 
     def to_onnx(self, weights: dict[str, Tensor] | None = None) -> onnx.ModelProto:
         """The graph with the present weights, or those of a state dictionary, and a softmax."""
-        state = weights or self.state_dict()
-        graph = onnx.ModelProto()
-        graph.CopyFrom(self.graph)
-        places = {one.name: one for one in graph.graph.initializer}
-        for name, initialiser in self._names.items():
-            array = state[f"body.{name}"].detach().cpu().float().contiguous().numpy()
-            if array.size < _SMALLEST and "initializers" in name:
-                continue
-            array = array.reshape(tuple(places[initialiser].dims))
-            places[initialiser].CopyFrom(numpy_helper.from_array(array, initialiser))
+        graph = self.with_weights(weights or self.state_dict())
         logits = graph.graph.output[0].name
         graph.graph.node.append(
             helper.make_node("Softmax", [logits], ["probabilities"], name="Softmax.head", axis=2)
@@ -74,6 +66,21 @@ class Recogniser(nn.Module):  # type: ignore[misc]
                 "probabilities", onnx.TensorProto.FLOAT, ["N", "T", CLASSES]
             )
         )
+        return graph
+
+    def with_weights(self, state: dict[str, Tensor]) -> onnx.ModelProto:
+        """The graph with the weights of a state dictionary, which may have fewer channels."""
+        graph = onnx.ModelProto()
+        graph.CopyFrom(self.graph)
+        places = {one.name: one for one in graph.graph.initializer}
+        for name, initialiser in self._names.items():
+            array = state[f"body.{name}"].detach().cpu().float().contiguous().numpy()
+            if array.size < _SMALLEST and "initializers" in name:
+                continue
+            dims = tuple(places[initialiser].dims)
+            if array.size == math.prod(dims):  # one number may be of shape () here and (1,) there
+                array = array.reshape(dims)
+            places[initialiser].CopyFrom(numpy_helper.from_array(array, initialiser))
         return graph
 
 
