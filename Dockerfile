@@ -2,7 +2,7 @@
 #
 #   runtime    the lean service: ONNX Runtime, both models baked in, for 1 GiB and one CPU
 #   lambda     the same for AWS Lambda
-#   reference  Ultralytics and PaddleOCR themselves, about 6 GB
+#   reference  Ultralytics and PaddleOCR themselves, about 8 GB
 #
 # A `last.pt` of your own in weights/ is compiled at build time, in the stage `models`.
 #
@@ -40,7 +40,7 @@ COPY weights/ weights/
 RUN python bake_weights.py check weights || { \
       [ $? -eq 3 ] && sh install_torch requirements/training.lock "$TORCH_INDEX"; \
     }
-RUN python bake_weights.py bake weights /baked/weights && cp weights/README.md /baked/weights/
+RUN python bake_weights.py bake weights /baked/weights && cp weights/README.md weights/LICENSE /baked/weights/
 
 # --- the lean packages, without what is never run ----------------------------------------------
 FROM packages AS lean
@@ -65,7 +65,7 @@ RUN useradd --system --uid 10001 --user-group --create-home --home-dir /home/anp
       /usr/local/lib/python3.12/ensurepip/_bundled \
  && python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
       -x '/(test|tests|idlelib|lib2to3|turtledemo|tkinter)/' /usr/local/lib/python3.12
-# ONNX Runtime's wheels report their use to their makers unless told not to (since 1.29)
+# ONNX Runtime's wheels report their use to their makers unless told not to (from 1.31 on)
 ENV ORT_DISABLE_TELEMETRY=1 \
     OMP_NUM_THREADS=1 \
     MKL_NUM_THREADS=1 \
@@ -101,7 +101,7 @@ RUN pip --python /opt/anpr/bin/python install --no-deps --force-reinstall --requ
 
 FROM models AS reference-models
 RUN python bake_weights.py bake --checkpoint weights /baked/weights \
- && cp weights/README.md /baked/weights/
+ && cp weights/README.md weights/LICENSE /baked/weights/
 
 FROM service AS reference
 ENV ANPR_LOAD=eager \

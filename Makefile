@@ -48,18 +48,18 @@ reference-test: $(VENV)/.test $(VENV)/.training $(VENV)/.reference ## test what 
 training: $(VENV)/.training ## add what training needs (about 7 GB)
 
 image: ## the container image (IMAGE_TAG=…)
-	$(IMAGE_BUILD) $(IMAGE_TAG) . --target runtime
+	$(IMAGE_BUILD) $(IMAGE_TAG) . --target runtime --build-arg "TORCH_INDEX=$(TORCH_INDEX)"
 
 image-test: $(VENV)/.test ## measure the image in 1 GiB and one CPU
 	$(run) $(bin)/python -m pytest -s -m container tests/container/test_lean.py
 
 image-lambda: ## the image for AWS Lambda
-	$(IMAGE_BUILD) $(IMAGE_TAG)-lambda . --target lambda
+	$(IMAGE_BUILD) $(IMAGE_TAG)-lambda . --target lambda --build-arg "TORCH_INDEX=$(TORCH_INDEX)"
 
 image-test-lambda: $(VENV)/.test ## let that image answer events
 	$(run) $(bin)/python -m pytest -s -m container tests/container/test_lambda.py
 
-image-reference: ## the image with Ultralytics and PaddleOCR (about 7 GB)
+image-reference: ## the image with Ultralytics and PaddleOCR (about 8 GB)
 	$(IMAGE_BUILD) $(IMAGE_TAG)-reference . --target reference --build-arg "TORCH_INDEX=$(TORCH_INDEX)"
 
 image-test-reference: $(VENV)/.test ## measure that image in the same way

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from training.detection import CURVE_CONFIDENCE
+
 
 def markdown(figures: Mapping[str, Any]) -> str:
     """One table (or two) for each part that was measured, each with a line that says what it is."""
@@ -58,7 +60,8 @@ def _detection(figures: Mapping[str, Any]) -> list[str]:
     widths, served = figures["by_width"], figures["served_by_width"]
     return [
         f"Detector `{figures['model']}`, IoU 0.5, median {figures['detect_ms']:.1f} ms a photo "
-        "on one thread, letterbox to boxes:",
+        f"on one thread, letterbox to boxes, from confidence {CURVE_CONFIDENCE:g} on for the curve, "
+        "which takes more looks than the service does:",
         table(head, rows),
         f"Recall at confidence {threshold:g} by the plate's width in pixels, the photo at 320:",
         table(

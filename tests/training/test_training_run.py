@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from anpr.models import onnxfile
 from training import data, paths
 from training.detector.__main__ import main
 
@@ -94,8 +96,19 @@ def test_what_is_better_stays(command: list[str], tmp_path: Path) -> None:
     main(command)
     before = (tmp_path / "last.pt").read_bytes()
     (built,) = (tmp_path / "cache").glob("*/data.yaml")
-    assert main([*command, "--data", str(built), "--finish"]) == 0
+    compiled = tmp_path / "last.onnx"
+    made = compiled.stat().st_mtime_ns
+    finish = [*command, "--data", str(built), "--finish"]
+    assert main(finish) == 0
     assert (tmp_path / "last.pt").read_bytes() == before
+    assert compiled.stat().st_mtime_ns == made
+
+    # the ONNX of another checkpoint, as where one's own is put in place by hand
+    compiled.write_bytes(onnxfile.with_metadata(compiled.read_bytes(), {"source_sha256": "ab"}))
+    assert main(finish) == 0
+    assert onnxfile.describe(compiled.read_bytes()).metadata["source_sha256"] == (
+        hashlib.sha256(before).hexdigest()
+    )
 
 
 def test_batch_is_cut_to_a_window_with_its_boxes() -> None:

@@ -7,6 +7,7 @@ service's. The one in place stays unless a new one has the higher mAP50-95.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from anpr.detect import OnnxDetector
-from anpr.models import manifest
+from anpr.models import manifest, onnxfile
 from anpr.models.compile import compile_detector
 from anpr.weights import ModelFile
 from training.data import UNLABELLED, Photo, read_missed, read_yolo
@@ -104,9 +105,9 @@ def publish(
 ) -> dict[Path, Score]:
     """Put the best of ``candidates`` and ``target`` in place as ``target``, and compile it.
 
-    Returns every score by path. ``target`` and ``onnx`` are replaced in one step each, and only
-    where a candidate beats what is there; ``models.toml`` beside them, where it lists them, gets
-    their new hashes.
+    Returns every score by path. ``target`` and ``onnx`` are replaced in one step each: the first
+    where a candidate beats it, the second where it was not made from the first. ``models.toml``
+    beside them, where it lists them, gets their new hashes.
     """
     photos = read_yolo(data, "val")
     scores = {
@@ -115,12 +116,19 @@ def publish(
     winner = better(scores)
     if winner != target:
         strip(winner, target, start, "photos/train")
-    if winner != target or not onnx.is_file():
+    if not _made_from(target, onnx):
         compile_detector(target, onnx, imgsz=imgsz)
         for entry in manifest.read(target.parent).values() if _has_manifest(target) else ():
             if entry.path in (target, onnx):
                 manifest.record(target.parent, entry)
     return scores
+
+
+def _made_from(checkpoint: Path, onnx: Path) -> bool:
+    if not onnx.is_file():
+        return False
+    told = onnxfile.describe(onnx.read_bytes()).metadata.get("source_sha256")
+    return told == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
 
 
 def _has_manifest(target: Path) -> bool:
