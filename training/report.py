@@ -60,8 +60,8 @@ def _detection(figures: Mapping[str, Any]) -> list[str]:
     widths, served = figures["by_width"], figures["served_by_width"]
     return [
         f"Detector `{figures['model']}`, IoU 0.5, median {figures['detect_ms']:.1f} ms a photo "
-        f"on one thread, letterbox to boxes, from confidence {CURVE_CONFIDENCE:g} on for the curve, "
-        "which takes more looks than the service does:",
+        f"on one thread, letterbox to boxes, from confidence {CURVE_CONFIDENCE:g} on for the "
+        "curve, which takes more looks than the service does:",
         table(head, rows),
         f"Recall at confidence {threshold:g} by the plate's width in pixels, the photo at 320:",
         table(
