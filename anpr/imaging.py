@@ -19,6 +19,7 @@ from PIL import ExifTags
 from PIL import Image as PillowImage
 from PIL.ImageFile import ImageFile as PillowFile
 
+from anpr import deadline, jpeg
 from anpr.errors import (
     AnprError,
     CorruptImage,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 # A plate needs some 8 px of height to be read at all
 MIN_SIDE_PX: Final = 8
+_MOST_SCANS: Final = 100  # of a JPEG; cameras and the web have up to some twelve
+_MOST_READS: Final = 100_000  # that a parser may take; a large PNG in small pieces needs 5,000
 _OPEN = PillowImage.open  # Ultralytics replaces PIL.Image.open when it is imported
 _TURN = PillowImage.Transpose
 _TRANSPOSE: Final = {  # EXIF 2.3, tag 0x0112
@@ -81,6 +84,25 @@ class Photo:
         )
 
 
+class _Untrusted(io.BytesIO):
+    """Bytes that are parsed for as long as the current deadline allows, and in so many pieces.
+
+    A picture of ten megabytes may consist of millions of empty segments or comments, of each of
+    which Pillow keeps a note.
+    """
+
+    def __init__(self, data: bytes, most_reads: float) -> None:
+        super().__init__(data)
+        self._left = most_reads
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise CorruptImage("The image is made of too many pieces.")
+        deadline.current().check()
+        return super().read(size)
+
+
 def sniff(data: bytes) -> str | None:
     """The format by the first bytes ("jpeg", "png", "webp", "bmp", "tiff", "gif"), or None."""
     if data[:3] == b"\xff\xd8\xff":
@@ -104,18 +126,22 @@ def decode(data: bytes, *, max_pixels: int = 25_000_000, max_side_px: int = 1024
     The working image's longer side is at most ``max_side_px``, the finest pixels' less than three
     times that. The size is read from the header and judged before a pixel is decoded.
 
-    Raises ``EmptyImage``, ``UnsupportedImage``, ``TooManyPixels``, ``ImageTooSmall`` or
-    ``CorruptImage``.
+    Raises ``EmptyImage``, ``UnsupportedImage``, ``TooManyPixels``, ``ImageTooSmall``,
+    ``CorruptImage``, or ``DeadlineExceeded`` when the current deadline passes meanwhile.
     """
     if not data:
         raise EmptyImage
     kind = sniff(data)
     if kind is None:
         raise UnsupportedImage
+    if kind == "jpeg" and jpeg.has_more_scans(data, _MOST_SCANS):
+        raise CorruptImage("The image has too many scans.")
+    # runs of pixels in a BMP are read two bytes at a time, and nothing is kept of them
+    file_like = _Untrusted(data, math.inf if kind == "bmp" else _MOST_READS)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata is no business of the caller's
-            with _OPEN(io.BytesIO(data), formats=(kind.upper(),)) as file:
+            with _OPEN(file_like, formats=(kind.upper(),)) as file:
                 _check_size(file.width, file.height, max_pixels)
                 info, pixels = _decode(file, kind, max_side_px * 3 // 2)
     except PillowImage.DecompressionBombError as error:
@@ -155,7 +181,7 @@ def _decode(file: PillowFile, kind: str, least_side_px: int) -> tuple[ImageInfo,
     if kind == "jpeg":
         # libjpeg decodes at 1/2, 1/4 or 1/8, never below the size that is asked for
         fraction = least_side_px / max(width, height)
-        file.draft("RGB", (int(width * fraction), int(height * fraction)))
+        file.draft("RGB", (max(1, int(width * fraction)), max(1, int(height * fraction))))
     file.load()
     orientation = _orientation(file)
     if orientation in _SIDEWAYS:

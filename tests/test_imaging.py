@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from anpr import imaging
+from anpr.deadline import Deadline
 from anpr.errors import (
     AnprError,
     CorruptImage,
+    DeadlineExceeded,
     EmptyImage,
     ImageTooSmall,
     TooManyPixels,
@@ -238,3 +240,62 @@ def test_decoding_keeps_no_more_than_it_needs() -> None:
     pixels = imaging.decode(stream.getvalue()).finest
     assert max(pixels.shape) == 3000 or max(pixels.shape) == 1500
     assert cv2.countNonZero(pixels[:, :, 0]) > 0
+
+
+def jpeg(*, progressive: bool = False, size: tuple[int, int] = (80, 40)) -> bytes:
+    out = io.BytesIO()
+    quadrants(*size).save(out, "JPEG", progressive=progressive)
+    return out.getvalue()
+
+
+def test_a_jpeg_that_paints_itself_over_and_over_is_refused() -> None:
+    picture = jpeg(progressive=True)
+    last = picture.rindex(b"\xff\xda")
+    scan = picture[last:-2]
+    most = imaging._MOST_SCANS
+    scans = picture.count(b"\xff\xda")
+    painted = picture[:-2] + scan * (most - scans) + picture[-2:]
+    assert painted.count(b"\xff\xda") == most
+    assert corners(imaging.decode(painted).working) == corners(imaging.decode(picture).working)
+    with pytest.raises(CorruptImage, match="scans"):
+        imaging.decode(picture[:-2] + scan * (most - scans + 1) + picture[-2:])
+
+
+def test_what_looks_like_scans_outside_of_the_picture_does_not_count() -> None:
+    picture, film = jpeg(), b"\xff\xda\x00\x02" * 200
+    thumbnail = b"\xff\xe5" + (2 + len(film)).to_bytes(2, "big") + film
+    assert corners(imaging.decode(picture + film).working) == CORNERS
+    assert corners(imaging.decode(picture[:2] + thumbnail + picture[2:]).working) == CORNERS
+
+
+CORNERS = [[0, 0, 255], [0, 255, 0], [255, 0, 0], [255, 255, 255]]
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "gif"])
+def test_a_picture_of_countless_pieces_is_refused(kind: str) -> None:
+    if kind == "jpeg":
+        picture, start, piece = jpeg(), 2, b"\xff\xe5\x00\x02"
+    else:
+        out = io.BytesIO()
+        Image.new("L", (64, 64)).save(out, "GIF")
+        picture, piece = out.getvalue(), b"\x21\xfe\x01a\x00"
+        start = 13 + 3 * (2 << (picture[10] & 7))
+    few = picture[:start] + piece * 1000 + picture[start:]
+    assert imaging.decode(few).info.format == kind
+    with pytest.raises(CorruptImage, match="pieces"):
+        imaging.decode(picture[:start] + piece * imaging._MOST_READS + picture[start:])
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "GIF"])
+def test_decoding_ends_with_the_deadline(format: str) -> None:
+    out = io.BytesIO()
+    quadrants().save(out, format)
+    with Deadline() as deadline:
+        deadline.cancel()
+        with pytest.raises(DeadlineExceeded):
+            imaging.decode(out.getvalue())
+
+
+def test_a_picture_may_be_as_long_and_thin_as_it_likes() -> None:
+    photo = imaging.decode(jpeg(size=(13_000, 8)))
+    assert (photo.info.width, photo.info.height) == (13_000, 8)
