@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anpr import formats, imaging, memory
 from anpr.deadline import Deadline
-from anpr.errors import DeadlineExceeded
+from anpr.errors import DeadlineExceeded, ModelError
 from anpr.imaging import Photo
 from anpr.models import compiled
 from anpr.models.compiled import CompiledForms
@@ -83,11 +83,12 @@ class Recognizer:
         return {"detector": detector.name, "reader": reader.name}
 
     def load(self) -> None:
-        """Load both models now, or as many as the budget allows. Raises ``ModelError``."""
-        models = self._models()
-        for index, model in enumerate(models, start=1):
-            if self._residency.fits(models[:index]):
-                self._residency.load(model)
+        """Load both models now, or as many as the budget allows. Raises ``ModelError``.
+
+        Waits for the photo that is being read.
+        """
+        with self._turn:
+            self._load()
 
     def unload(self, *, wait: bool = True) -> bool:
         """Drop both models and give their memory back; the next photo loads them again.
@@ -124,7 +125,9 @@ class Recognizer:
 
         Raises ``ModelError``.
         """
-        with self._residency.lease(*self._models()):
+        with ExitStack() as lease:
+            with self._turn:
+                lease.enter_context(self._residency.lease(*self._models()))
             yield self
 
     @property
@@ -164,7 +167,7 @@ class Recognizer:
         deadline = deadline or Deadline(self._settings.deadline_s)
         with self._my_turn(deadline), deadline:
             if not self.loaded:
-                self.load()
+                self._load()
             detector, reader = self._models()
             stages = Stages()
             with stages.measure("decode"):
@@ -199,6 +202,28 @@ class Recognizer:
                 self._reader = make_reader(self._settings, self._forms.open)
             return self._detector, self._reader
 
+    def _load(self) -> None:
+        """Whoever loads has the turn: ``unload`` would take the models away meanwhile."""
+        models = self._models()
+        try:
+            for index, model in enumerate(models, start=1):
+                if self._residency.fits(models[:index]):
+                    self._residency.load(model)
+        except ModelError:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        """Look up anew what is not in memory: another may stand in its place by now."""
+        with self._lock:
+            gone = [model for model in self._made() if not self._residency.holds(model)]
+            self._residency.forget(*gone)
+            detector, reader = self._given
+            if self._detector in gone:
+                self._detector = detector
+            if self._reader in gone:
+                self._reader = reader
+
     def _made(self) -> list[Model]:
         return [model for model in (self._detector, self._reader) if model is not None]
 
@@ -208,9 +233,7 @@ class Recognizer:
             memory.unfreeze()
             self._residency.unload(idle=idle)
         if not self.holding:
-            with self._lock:
-                self._residency.forget(*self._made())
-                self._detector, self._reader = self._given
+            self._forget()
         if had:
             memory.unmap_code()
             memory.release()

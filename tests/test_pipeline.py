@@ -21,6 +21,7 @@ from anpr.errors import (
     ModelMissing,
     UnsupportedImage,
 )
+from anpr.models import manifest, onnxfile
 from anpr.models.residency import Residency
 from anpr.pipeline import make_detector, make_reader
 from anpr.settings import Settings
@@ -228,6 +229,31 @@ def test_a_photo_that_is_being_read_is_not_interrupted_by_unloading() -> None:
     reading.join()
 
 
+def test_models_that_are_being_loaded_are_not_unloaded() -> None:
+    go_on = threading.Event()
+    begun = threading.Event()
+
+    class Slow(FixedDetector):
+        def load(self) -> None:
+            begun.set()
+            assert go_on.wait(5)
+
+    product = Recognizer(Settings(), detector=Slow(PLATE), reader=FixedReader())
+    for load in (product.load, lambda: product.read(car_photo(size=(320, 240)))):
+        begun.clear()
+        loading = threading.Thread(target=load)
+        loading.start()
+        assert begun.wait(5)
+        asked = time.monotonic()
+        assert not product.unload(wait=False)
+        assert time.monotonic() - asked < 1
+        go_on.set()
+        loading.join()
+        assert product.loaded
+        assert product.unload()
+        go_on.clear()
+
+
 def test_under_a_small_budget_each_model_comes_for_its_stage() -> None:
     held = [0.0]
     order: list[str] = []
@@ -316,6 +342,25 @@ def test_a_missing_and_an_altered_model_are_typed_errors(tmp_path: Path) -> None
     (tmp_path / "plate-detector.onnx").write_bytes(altered)
     with pytest.raises(ModelMismatch, match=r"plate-detector\.onnx"):
         Recognizer(settings).load()
+
+
+def test_a_model_that_was_replaced_is_looked_up_anew(tmp_path: Path) -> None:
+    source = Settings().weights_dir
+    for file in ("models.toml", "plate-detector.onnx", "plate-reader.onnx"):
+        (tmp_path / file).write_bytes((source / file).read_bytes())
+    product = Recognizer(Settings(weights_dir=tmp_path))
+    product.load()
+    assert product.unload()
+    before = product.models["detector"]  # as a monitor asks meanwhile
+    shipped = manifest.read(tmp_path)["plate-detector"]
+    other = onnxfile.with_metadata(shipped.path.read_bytes(), {"replaced": "yes"})
+    shipped.path.write_bytes(other)
+    manifest.record(tmp_path, shipped)
+    with pytest.raises(ModelMismatch):
+        product.load()
+    product.load()
+    assert product.loaded
+    assert product.models["detector"] != before
 
 
 def test_models_can_be_named_by_path(tmp_path: Path) -> None:

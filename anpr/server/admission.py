@@ -83,22 +83,21 @@ class Admission:
         return max(0, len(self._visits) - self._slot.locked())
 
     def check(self) -> None:
-        """Raise ``Draining``, ``Busy`` or ``OutOfMemory`` if a request would be refused now."""
-        if self.draining:
-            raise Draining
-        if len(self._visits) >= self.places:
-            raise Busy
-        if self.headroom.short:
-            raise OutOfMemory
+        """Raise ``Draining``, ``Busy`` or ``OutOfMemory`` if a request would be refused now.
 
-    @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """A place for the running task. Raises as ``check`` does."""
+        Gives back memory, as for a request: else a probe would keep photos away for want of memory
+        that the next photo would free.
+        """
         if self.draining:
             raise Draining
         if len(self._visits) >= self.places:
             raise Busy
         self.headroom.check()
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """A place for the running task. Raises as ``check`` does."""
+        self.check()
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - an async caller has one
         self._visits.add(task)

@@ -132,6 +132,8 @@ async def _load(admission: Admission, engine: Engine) -> None:
         await admission.run(lambda _: engine.load())
     except errors.AnprError as error:
         logger.exception("the models could not be loaded: %s", error.sentence)
+    except Exception:
+        logger.exception("the models could not be loaded")
 
 
 async def _tidy_now_and_then(admission: Admission, engine: Engine, settings: Settings) -> None:
@@ -139,7 +141,10 @@ async def _tidy_now_and_then(admission: Admission, engine: Engine, settings: Set
     every_s = min(_TIDY_EVERY_S, max(0.05, settings.model_idle_s / 4 or _TIDY_EVERY_S))
     while True:
         await asyncio.sleep(every_s)
-        await _when_quiet(admission, engine.tidy)
+        try:
+            await _when_quiet(admission, engine.tidy)
+        except Exception:  # the next time may do better; without it memory would not come back
+            logger.exception("the models could not be tidied")
 
 
 async def _when_quiet(admission: Admission, work: Callable[[], object]) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from anpr import memory
-from anpr.errors import ModelError
+from anpr.errors import ModelError, ModelUnusable
 
 if TYPE_CHECKING:
     from anpr.deadline import Deadline
@@ -64,9 +64,14 @@ class Engine:
         started = time.perf_counter()
         try:
             self._recognizer.load()
-        except ModelError as error:
-            self._failure, self._failed_at = error, time.monotonic()
+        except MemoryError:  # there may be room the next time
             raise
+        except Exception as error:
+            known = error if isinstance(error, ModelError) else ModelUnusable()
+            self._failure, self._failed_at = known, time.monotonic()
+            if known is error:
+                raise
+            raise known from error
         self._failure = None
         self._started = True
         if self._recognizer.loaded:  # under a small budget they come and go with each photo

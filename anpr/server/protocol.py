@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 # otherwise send a request into a connection that is just being closed
 KEEP_ALIVE_S: Final = 65
 HEAD_TIMEOUT_S: Final = 10.0  # for request line and headers
+REST_TIMEOUT_S: Final = 30.0  # for what is left of a body whose request was answered without it
 MAX_HEAD_BYTES: Final = 16 * 1024
 # Each costs some kilobytes and a file descriptor, of which 1,024 are usual
 MAX_CONNECTIONS: Final = 512
 
 
 class Protocol(H11Protocol):
-    """Adds a time-out for the head of a request, a limit on connections, and problem details for
-    what cannot be parsed as HTTP.
+    """Adds a time-out for the head of a request and for a body that nobody reads any more, a
+    limit on connections, and problem details for what cannot be parsed as HTTP.
     """
 
     def __init__(
@@ -39,7 +40,8 @@ class Protocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._seconds: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -47,11 +49,11 @@ class Protocol(H11Protocol):
             transport.write(_answer(Busy()))
             transport.close()
         else:
-            self._watch_head()
+            self._watch()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._watch_head()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -61,16 +63,29 @@ class Protocol(H11Protocol):
         self.transport.write(_answer(MalformedRequest("This is not a valid HTTP request.")))
         self.transport.close()
 
-    def _watch_head(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
+    def _watch(self) -> None:
+        """More data of the same kind does not start the time anew."""
+        seconds = self._may_take()
+        if seconds != self._seconds:
             self._stop_timer()
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
+            if seconds is not None:
+                self._timer = self.loop.call_later(seconds, self.transport.close)
+            self._seconds = seconds
+
+    def _may_take(self) -> float | None:
+        """Seconds for what the client sends now; ``None`` while a request has a clock of its own.
+
+        uvicorn's own timer for idle connections ends with the next byte, whatever it belongs to.
+        """
+        if self.conn.their_state is h11.IDLE:
+            return HEAD_TIMEOUT_S
+        answered = self.cycle is not None and self.cycle.response_complete
+        return REST_TIMEOUT_S if answered and self.conn.their_state is h11.SEND_BODY else None
 
     def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def _answer(error: AnprError) -> bytes:

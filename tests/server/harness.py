@@ -17,7 +17,6 @@ import uvicorn
 from PIL import Image as PillowImage
 
 from anpr import deadline
-from anpr.errors import AnprError
 from anpr.pipeline import Recognizer
 from anpr.server.app import create_app
 from anpr.server.run import Server, configuration
@@ -43,7 +42,7 @@ class SmallDetector:
         self.go_on.set()
         self.begun = threading.Event()
         self.failure: BaseException | None = None
-        self.load_failure: AnprError | None = None
+        self.load_failure: Exception | None = None
         self.load_gate = threading.Event()
         self.load_gate.set()
         self.runs = 0

@@ -70,6 +70,13 @@ def test_memory_that_stays_short_refuses() -> None:
         Memory(used=950, limit=1000).headroom().check()
 
 
+def test_who_asks_gets_the_answer_that_a_photo_would_get() -> None:
+    """A probe that refused for want of memory would keep the photo away that frees it."""
+    memory = Memory(used=950, limit=1000, after=400)
+    Admission(queue_size=1, queue_timeout_s=1, headroom=memory.headroom()).check()
+    assert memory.released == 1
+
+
 def test_one_photo_at_a_time() -> None:
     service = Service(queue_size=8)
 

@@ -9,7 +9,7 @@ import pytest
 
 from anpr import memory
 from anpr.deadline import Deadline
-from anpr.errors import ModelMissing
+from anpr.errors import ModelMissing, ModelUnusable
 from anpr.server.engine import Engine
 from anpr.server.options import Options
 from tests.server.harness import Service, photo
@@ -66,3 +66,17 @@ def test_after_a_failure_it_rests_until_it_is_time_to_try_again() -> None:
     service.detector.load_failure.retry_after_s = -1
     assert not engine.resting
     assert engine.failure
+
+
+def test_what_nobody_foresaw_is_a_failure_too() -> None:
+    service = Service()
+    engine = engine_of(service)
+    service.detector.load_failure = PermissionError("no")
+    with pytest.raises(ModelUnusable):
+        engine.load()
+    assert isinstance(engine.failure, ModelUnusable)
+    assert isinstance(engine.failure.__cause__, PermissionError)
+
+    service.detector.load_failure = MemoryError()  # there may be room the next time
+    with pytest.raises(MemoryError):
+        engine.load()

@@ -70,6 +70,32 @@ def test_a_head_that_never_comes_is_not_waited_for(monkeypatch: pytest.MonkeyPat
     asyncio.run(scenario())
 
 
+def test_what_is_left_of_a_refused_body_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "REST_TIMEOUT_S", 0.1)
+
+    async def scenario() -> None:
+        async with serving(Service()) as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 60000000\r\n\r\n")
+            assert (await reader.read(100)).startswith(b"HTTP/1.1 200 OK\r\n")
+            writer.write(b"a")
+            assert await asyncio.wait_for(reader.read(), 5)  # the rest of the answer, and the end
+            writer.close()
+
+            # a body that is complete in time leaves the connection open for the next request
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = b"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
+            writer.write(head + b"a")
+            await reader.readuntil(b"}")
+            writer.write(b"b")
+            await asyncio.sleep(0.3)
+            writer.write(head + b"ab")
+            assert b"200 OK" in await asyncio.wait_for(reader.readuntil(b"}"), 5)
+            writer.close()
+
+    asyncio.run(scenario())
+
+
 def test_too_many_connections_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 1)
 

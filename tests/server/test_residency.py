@@ -49,6 +49,25 @@ def test_the_timer_leaves_a_photo_alone() -> None:
     service.run(scenario)
 
 
+def test_the_timer_outlives_what_nobody_foresaw(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service(load="eager", model_idle_s=0.1)
+    unload, failures = service.recognizer.unload_idle, [OSError("once")]
+
+    def unload_idle() -> bool:
+        if failures:
+            raise failures.pop()
+        return unload()
+
+    service.recognizer.unload_idle = unload_idle  # type: ignore[method-assign]
+
+    async def scenario() -> None:
+        await until(lambda: service.recognizer.loaded)
+        await until(lambda: not service.recognizer.loaded)
+        assert "once" in caplog.text
+
+    service.run(scenario)
+
+
 def test_the_timer_ends_with_the_app() -> None:
     service = Service(model_idle_s=0.05)
 

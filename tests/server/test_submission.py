@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 
+from anpr.errors import AnprError
+from anpr.server import submission
 from tests.server.harness import Service, photo, slug
 
 JSON = {"content-type": "application/json"}
@@ -191,3 +195,15 @@ def test_nothing_that_was_sent_is_echoed(service: Service) -> None:
 
     assert answer.status_code == 422
     assert "secret" not in answer.text
+
+
+def test_white_space_in_base64_costs_little() -> None:
+    text = "AA " * 300_000
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(AnprError):
+            submission._decode_base64(text, 10_000_000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(text)
