@@ -95,7 +95,7 @@ $(VENV)/.training: $(VENV)/.base requirements/training.lock
 
 # PaddleX looks for the metadata of opencv-contrib-python, whose files and those of
 # opencv-python-headless fight for the folder cv2: the headless ones are put there last.
-$(VENV)/.reference: $(VENV)/.base requirements/reference.lock
+$(VENV)/.reference: $(VENV)/.base requirements/reference.lock requirements/opencv.lock
 	$(pip) --require-hashes -r requirements/reference.lock
 	$(pip) --force-reinstall --require-hashes -r requirements/opencv.lock
 	@touch $@

@@ -216,15 +216,20 @@ class UltralyticsDetector(_Looks):
 
     def _look(self, image: Image, side: int) -> list[Detection]:
         yolo = self._ready()
-        result = yolo.predict(
-            image,
-            imgsz=side,
-            conf=self._confidence,
-            iou=NMS_IOU,
-            max_det=MAX_DETECTIONS,
-            device="cpu",
-            verbose=False,
-        )[0]
+        try:
+            result = yolo.predict(
+                image,
+                imgsz=side,
+                conf=self._confidence,
+                iou=NMS_IOU,
+                max_det=MAX_DETECTIONS,
+                device="cpu",
+                verbose=False,
+            )[0]
+        except MemoryError:
+            raise
+        except Exception as error:  # Torch and Ultralytics raise whatever they trip over
+            raise ModelUnusable from error
         height, width = image.shape[:2]
         return _detections(result.boxes.xyxy.numpy(), result.boxes.conf.numpy(), width, height)
 

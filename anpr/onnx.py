@@ -110,6 +110,8 @@ class OnnxModel:
         with limit.interruptible(lambda: setattr(options, "terminate", True)):
             try:
                 outputs = session.run(None, {session.get_inputs()[0].name: batch}, options)
+            except MemoryError:
+                raise
             except Exception as error:  # what ONNX Runtime raises has no common base of its own
                 if options.terminate:
                     raise DeadlineExceeded from error

@@ -235,3 +235,19 @@ def test_output_into_a_closed_pipe_ends_quietly(photo: Path) -> None:
         ["bash", "-c", command], capture_output=True, text=True, check=True, env=os.environ.copy()
     )
     assert done.stderr == ""
+
+
+def test_a_name_that_is_no_text_costs_no_photo(photo: Path) -> None:
+    odd = os.fsencode(photo.parent) + b"/caf\xe9.jpg"
+    Path(os.fsdecode(odd)).write_bytes(photo.read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "anpr.cli", "read", photo.parent, "--format", "jsonl"],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    sources = [json.loads(line)["source"] for line in done.stdout.splitlines()]
+    assert [os.fsencode(name).rpartition(b"/")[2] for name in sources] == [
+        b"caf\xe9.jpg",
+        b"car.jpg",
+    ]

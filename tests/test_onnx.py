@@ -68,6 +68,19 @@ def test_an_input_that_does_not_fit_is_unusable(tmp_path: Path) -> None:
         OnnxModel(ModelFile(path)).run(INPUT)
 
 
+def test_want_of_memory_is_not_taken_for_a_broken_model(tmp_path: Path) -> None:
+    class Full:
+        def get_inputs(self) -> list[ModelFile]:
+            return [ModelFile(tmp_path / "x")]  # something with a name
+
+        def run(self, *_: object) -> None:
+            raise MemoryError
+
+    model = OnnxModel(ModelFile(tmp_path / "m.onnx"), opener=lambda *_: Full())
+    with pytest.raises(MemoryError):
+        model.run(INPUT)
+
+
 def test_the_deadline_ends_a_run_and_the_model_stays_usable() -> None:
     settings = Settings()
     model = OnnxModel(manifest.find(settings.weights_dir, settings.reader_model))

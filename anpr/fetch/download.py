@@ -19,6 +19,7 @@ from anpr.netguard import Target, address_permitted, judge
 
 SILENCE_S: Final = 30.0  # without a byte, after which the other end counts as gone
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
+_ALL: Final = re.compile(r"bytes \*/([0-9]{1,18})")
 _HEADERS: Final = {
     "User-Agent": "anpr (model download)",
     "Accept": "*/*",
@@ -94,6 +95,9 @@ class Downloader(Fetcher):
         """Whether the body could be used; not so where the range is refused (416)."""
         status, headers = response.status_code, response.headers
         if status == 416 and sink.offset:
+            all_of_it = _ALL.fullmatch(headers.get("Content-Range", "").strip())
+            if all_of_it is not None and int(all_of_it[1]) == sink.offset:
+                return True  # it had arrived whole
             sink.begin(0, None, None)
             return False
         if status not in (200, 206):

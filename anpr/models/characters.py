@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any, Final
 
 from anpr.errors import ModelUnusable
@@ -16,6 +17,7 @@ from anpr.errors import ModelUnusable
 _KEY: Final = re.compile(r"(?P<indent> *)character_dict:\s*(#.*)?")
 _ITEM: Final = re.compile(r"(?P<indent> *)- (?P<scalar>.*)")
 _ESCAPE: Final = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
+_SURROGATES: Final = range(0xD800, 0xE000)  # halves of characters
 # YAML 1.2, 5.7: escapes of double-quoted scalars that stand for one character
 _ESCAPED: Final = dict(
     zip('0abtnvfre "/\\N_LP', '\0\a\b\t\n\v\f\r\x1b "/\\\x85\xa0\u2028\u2029', strict=True)
@@ -38,7 +40,7 @@ def _of_json(text: str) -> list[str]:
     try:
         config: Any = json.loads(text)
         return [str(one) for one in config.get("PostProcess", {}).get("character_dict", [])]
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise ModelUnusable("The file 'inference.yml' is broken.") from error
 
 
@@ -67,7 +69,10 @@ def _scalar(text: str) -> str:
 def _unescaped(match: re.Match[str]) -> str:
     code = match[1]
     if len(code) > 1:
-        return chr(int(code[1:], 16))
+        point = int(code[1:], 16)
+        if point > sys.maxunicode or point in _SURROGATES:
+            raise ModelUnusable("The characters in 'inference.yml' have an unknown escape.")
+        return chr(point)
     if code not in _ESCAPED:
         raise ModelUnusable("The characters in 'inference.yml' have an unknown escape.")
     return _ESCAPED[code]

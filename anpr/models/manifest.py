@@ -116,7 +116,11 @@ def read(folder: Path) -> dict[str, Entry]:
 
 def read_store(store: Path | None) -> dict[str, Entry]:
     """The entries of a user's store; none where there is none. Raises ``ModelUnusable``."""
-    return read(store) if store is not None and (store / FILE_NAME).exists() else {}
+    try:
+        there = store is not None and (store / FILE_NAME).exists()
+    except OSError as error:
+        raise ModelUnusable("The store of models cannot be read.") from error
+    return read(store) if store is not None and there else {}
 
 
 def _entry(folder: Path, name: str, table: dict[str, Any]) -> Entry:

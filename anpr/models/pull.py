@@ -18,6 +18,8 @@ from typing import IO, Any, Final
 from anpr.errors import (
     InvalidOption,
     ModelMismatch,
+    ModelUnsafe,
+    ModelUnusable,
     SourceError,
     SourceFailed,
     SourceTimeout,
@@ -123,8 +125,14 @@ class Puller:
                     sha256=part.sha256 if sha256 else None,
                     replace_old=replace_old,
                 )
-            finally:
-                part.drop()  # taken, or of no use: it would be refused again
+            except (ModelUnusable, ModelMismatch):
+                part.drop()  # it would be refused again; all else may be different the next time
+                raise
+            except ModelUnsafe:
+                if sha256 or self.intake.trust:  # else a word of the operator may be all it needs
+                    part.drop()
+                raise
+            part.drop()
         return Pulled(entry, first_use=sha256 is None, fetched_bytes=fetched)
 
     def _fetch(self, url: str, part: _Part) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Kind = Literal["detector", "reader"]
 
 _FLOAT: Final = 1  # TensorProto.DataType
+_MOST_SIDE: Final = 1280  # pixels of a detector's input
 _LINE_HEIGHT: Final = 48  # of PP-OCR's recognisers
 _RECOGNISER: Final = "plate-reader"  # of the package; PaddleOCR does not go without one
 
@@ -86,8 +87,10 @@ def _run_detector(
     from anpr.detect import OnnxDetector
 
     told = metadata.get("imgsz", "")
-    side = int(told) if told.isdecimal() and 32 <= int(told) <= 1280 else 320
+    side = int(told) if told.isdecimal() and 32 <= int(told[:5]) <= _MOST_SIDE else 320
     height, width = (size if isinstance(size, int) else side for size in shape[2:])
+    if not all(1 <= size <= _MOST_SIDE for size in (height, width)):
+        raise ModelUnusable(f"The model wants images of {width}x{height} pixels.")
     OnnxDetector(file, side=max(height, width)).detect(_grey(height, width))
     return Facts("detector", (height, width))
 

@@ -235,6 +235,14 @@ def test_a_graph_that_cannot_be_run(intake: Intake, tmp_path: Path) -> None:
         intake.take(tmp_path / "a.onnx", "other")
 
 
+@pytest.mark.parametrize("size", [1_000_000, 0])
+def test_a_detector_of_an_absurd_size(intake: Intake, tmp_path: Path, size: int) -> None:
+    answer = np.zeros((1, 5, 8), np.float32)
+    path = constant_graph(tmp_path / "a.onnx", answer, shape=(1, 3, size, size))
+    with pytest.raises(ModelUnusable, match=f"{size}x{size}"):
+        intake.take(path, "absurd")
+
+
 @pytest.mark.parametrize("content", [b"", b"a text", b"PK\x03\x04 and no more"])
 def test_a_file_that_is_no_model(intake: Intake, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.onnx").write_bytes(content)

@@ -201,3 +201,10 @@ def test_a_model_of_a_package_that_is_not_installed_is_no_fault(tmp_path: Path) 
     (status,) = survey.verify(tmp_path, None)
     assert status.state == "not installed"
     assert status.whole
+
+
+def test_a_store_that_cannot_be_looked_into(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("a" * 300)  # a name that no file can have
+    with pytest.raises(ModelUnusable, match="store"):
+        manifest.read_store(loop)

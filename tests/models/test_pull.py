@@ -20,6 +20,7 @@ from anpr.errors import (
     UrlNotAllowed,
 )
 from anpr.fetch.download import Downloader
+from anpr.models import disk
 from anpr.models.intake import Intake
 from anpr.models.pull import Pulled, Puller, endpoint
 from anpr.models.store import Store
@@ -241,6 +242,21 @@ def test_a_checkpoint_needs_a_hash_or_trust(puller: Puller, tmp_path: Path) -> N
         pytest.raises(ModelUnsafe, match=r"'last\.pt'.*--trust"),
     ):
         pull(puller, server, "/last.pt?download=1")
+    assert len(parts(puller.intake.store)) == 2  # with the word it need not come again
+
+
+def test_what_arrived_is_kept_while_the_store_is_busy(puller: Puller, content: bytes) -> None:
+    store = puller.intake.store
+    object.__setattr__(store, "lock_timeout_s", 0.05)
+    store.folder.mkdir(parents=True)
+    refused = response(b"", f"Content-Range: bytes */{len(content)}", status="416 Too Far")
+    with serve(response(content, ETAG), refused) as server:
+        with disk.locked(store.folder, 1.0), pytest.raises(StoreBusy):
+            pull(puller, server)
+        assert len(parts(store)) == 2
+        assert pull(puller, server).fetched_bytes == 0
+    assert list(store.entries()) == ["mine"]
+    assert parts(store) == []
 
 
 def test_two_downloads_of_one_address(puller: Puller, content: bytes) -> None:
