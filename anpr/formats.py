@@ -32,12 +32,12 @@ _PLAUSIBLE: Final = 0.05
 _LOOK_ALIKES: Final = str.maketrans("OIZSB", "01258")
 SOUGHT: Final = 10
 """Candidates to ask a reader for where regions are given: what fits may stand further down."""
-_TELLING: Final = 0.5  # share from which a format tells a region, where none is expected
+_TELLING: Final = 0.9  # share from which a format tells a region, where none is expected
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
-    """What any of some patterns matches, and how many texts that are."""
+class Series:
+    """What a pattern matches, and how many texts that are."""
 
     pattern: re.Pattern[str]
     size: float
@@ -48,7 +48,7 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """``series`` are what a region gives out. The fewer texts they have, the more a match says.
+    """``series`` are what a region gives out. The fewer texts one has, the more a match says.
 
     ``personal`` plates bear what their owners chose, which may be nearly anything: they fit where
     their region is expected, but name none where it is not.
@@ -57,16 +57,23 @@ class Format:
     code: str
     name: str
     groups: tuple[str, ...]
-    series: Texts
-    personal: Texts | None
+    series: tuple[Series, ...]
+    personal: tuple[Series, ...]
+
+    @property
+    def size(self) -> float:
+        """How many texts the series have together."""
+        return sum(one.size for one in self.series)
 
     def weight(self, text: str, *, expected: bool) -> float:
-        """How much ``text`` speaks for this region: 0 where it does not fit."""
-        if text in self.series:
-            return 1 / self.series.size
-        if expected and self.personal is not None and text in self.personal:
-            return 1 / self.personal.size
-        return 0.0
+        """How likely this region gives ``text`` to a plate: 0 where it does not fit.
+
+        All series count alike, and so do the texts of each.
+        """
+        weight = sum(1 / one.size for one in self.series if text in one) / len(self.series)
+        if not weight and expected:
+            weight = sum(1 / one.size for one in self.personal if text in one)
+        return weight
 
 
 def parse_pattern(pattern: str, lists: dict[str, Any]) -> tuple[str, float]:
@@ -112,17 +119,14 @@ def _format(code: str, table: dict[str, Any]) -> Format:
         code=code,
         name=table["name"],
         groups=tuple(table.get("groups", ())),
-        series=_texts(table["patterns"], table),
-        personal=_texts(table["personal"], table) if "personal" in table else None,
+        series=_series(table["patterns"], table),
+        personal=_series(table.get("personal", ()), table),
     )
 
 
-def _texts(patterns: Iterable[str], lists: dict[str, Any]) -> Texts:
-    parsed = [parse_pattern(pattern, lists) for pattern in patterns]
-    return Texts(
-        pattern=re.compile("|".join(f"(?:{expression})" for expression, _ in parsed)),
-        size=sum(size for _, size in parsed),
-    )
+def _series(patterns: Iterable[str], lists: dict[str, Any]) -> tuple[Series, ...]:
+    parsed = (parse_pattern(pattern, lists) for pattern in patterns)
+    return tuple(Series(re.compile(expression), size) for expression, size in parsed)
 
 
 def expand(regions: Iterable[str]) -> frozenset[str]:
@@ -141,9 +145,9 @@ def expand(regions: Iterable[str]) -> frozenset[str]:
 def region_of(text: str, among: Collection[str] = ()) -> Region | None:
     """The region whose format the text has, the narrowest if there are several, or ``None``.
 
-    The confidence is that region's share of all that fit, each weighted by how few texts have its
-    format: Bayes' rule with regions and their texts equally likely. It says nothing about
-    whether the text was read rightly. With no regions given, a share below a half names none.
+    The confidence is that region's share of all that fit: Bayes' rule with regions equally likely,
+    which they are not, so that with no regions given a share below nine tenths names none. It says
+    nothing about whether the text was read rightly.
     """
     weights = {
         one.code: one.weight(text, expected=bool(among))

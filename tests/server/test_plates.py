@@ -29,7 +29,7 @@ def test_a_file_is_read() -> None:
             "lines": [TEXT],
             "characters": [{"text": letter, "confidence": 0.1235} for letter in TEXT],
             "candidates": [{"text": TEXT, "confidence": 0.5, "region": "ro"}],
-            "region": {"code": "ro", "confidence": 0.9643},
+            "region": {"code": "ro", "confidence": 0.967},
         }
     ]
     assert set(content["timings_ms"]) == {"fetch", "decode", "detect", "crop", "read", "total"}

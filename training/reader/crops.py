@@ -175,7 +175,7 @@ def settled(text: str) -> str | None:
         weights[variant] = sum(
             one.weight(variant, expected=False)
             for one in formats.all_formats()
-            if one.series.size < _TELLING
+            if one.size < _TELLING
         )
     if len(weights) == 1:
         return text
