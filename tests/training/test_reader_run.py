@@ -100,16 +100,16 @@ def test_a_run_is_ended_resumed_and_published(
 def test_the_mean_of_checkpoints_is_exported(tmp_path: Path) -> None:
     import torch
 
-    from training.reader import publish
+    from training.reader import start
 
     for name, value in (("one", 1.0), ("other", 4.0)):
         state = {"kernel": torch.full((2,), value), "steps": torch.tensor(7)}
         torch.save({"average": state}, tmp_path / f"{name}.pt")
-    one, other = (publish._averaged(tmp_path / f"{name}.pt") for name in ("one", "other"))
-    mean = publish._mean([one, other])
+    one, other = (tmp_path / f"{name}.pt" for name in ("one", "other"))
+    mean = start.mean([one, other])
     assert mean["kernel"].tolist() == [2.5, 2.5]
     assert mean["steps"] == 7
-    assert publish._mean([one])["kernel"].tolist() == [1.0, 1.0]
+    assert start.mean([one])["kernel"].tolist() == [1.0, 1.0]
 
 
 def test_the_graph_gives_what_the_network_gives(tmp_path: Path) -> None:
@@ -146,12 +146,12 @@ def test_what_was_trained_can_be_pruned_again(shared: Path, tmp_path: Path) -> N
     def count(network: torch.nn.Module) -> int:
         return sum(one.numel() for one in network.parameters())
 
-    same = start.network(stock, labelled, 0.5, tmp_path / "trained.pt")
+    same = start.network(stock, labelled, 0.5, [tmp_path / "trained.pt"])
     assert all(
         torch.equal(weight, other)
         for weight, other in zip(trained.parameters(), same.parameters(), strict=True)
     )
-    pruned = start.network(stock, labelled, 0.4, tmp_path / "trained.pt")
+    pruned = start.network(stock, labelled, 0.4, [tmp_path / "trained.pt"])
     straight = start.network(stock, labelled, 0.4)
     assert count(pruned) == count(straight) < count(trained)
     plates = [views.plain(plate_pixels(*lines)) for lines in PLATES]

@@ -57,7 +57,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on with a run that was ended")
     parser.add_argument("--finish", action="store_true", help="no training: publish what there is")
     parser.add_argument("--no-publish", action="store_true", help="leave weights/ as it is")
-    parser.add_argument("--start", type=Path, help="begin with the weights of this checkpoint.pt")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="CHECKPOINT",
+        help="begin with the weights of this checkpoint.pt, or with the mean of several",
+    )
     parser.add_argument(
         "--mean-with",
         type=Path,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from anpr.ocr import PLATE_WIDTH, input_tensor
 from training.reader import crops, pruning, views
@@ -15,19 +17,33 @@ from training.reader.network import Recogniser, pretrained_graph
 _CROPS: Final = 256  # that the importance of channels is judged by
 
 
+def mean(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
+    """The averaged weights of checkpoints of one shape; of several their mean.
+
+    Of a run and the one that it began with it reads better than either (Wortsman et al., "Model
+    soups", ICML 2022).
+    """
+    several = [torch.load(one, weights_only=True)["average"] for one in checkpoints]
+    return {
+        name: sum(one[name] for one in several) / len(several)
+        if value.is_floating_point()
+        else value
+        for name, value in several[0].items()
+    }
+
+
 def network(
-    pretrained: Path, labelled: Path, keep: float, checkpoint: Path | None = None
+    pretrained: Path, labelled: Path, keep: float, checkpoints: Sequence[Path] = ()
 ) -> Recogniser:
     """PP-OCR's recogniser with the head of a plate and that share of its hidden channels.
 
-    With a ``checkpoint`` of an earlier run, that run's averaged weights. If it kept more channels,
-    they are pruned.
+    With ``checkpoints`` of earlier runs, their weights' mean. If they kept more channels, these
+    are pruned.
     """
     graph = pretrained_graph(pretrained)
     widths = pruning.widths(graph, keep)
-    if checkpoint is not None:
-        weights = torch.load(checkpoint, weights_only=True)["average"]
-        graph = Recogniser(graph).with_weights(weights)
+    if checkpoints:
+        graph = Recogniser(graph).with_weights(mean(checkpoints))
     if keep < 1:
         some = crops.read_list(labelled)
         drawn = np.random.default_rng(0).choice(len(some), min(_CROPS, len(some)), replace=False)
