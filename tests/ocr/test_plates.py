@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -47,10 +48,12 @@ class FakeRecogniser:
     shown: list[tuple[int, ...]] = field(default_factory=list)
     joined: int = 0
     glanced: float = 0.0
+    glances: int = 0
     alphabet: str = PLATE_ALPHABET
 
     def glance(self, image: Image) -> float:
         assert image.size
+        self.glances += 1
         return self.glanced
 
     def plate(self, image: Image) -> Seen:
@@ -97,6 +100,20 @@ def test_a_glance_that_was_wrong_is_made_good() -> None:
     crop = plate_pixels("AB12", "CDE", height=110)
     views = plates.views(recogniser, crop)  # type: ignore[arg-type]
     assert text_of(views) == ["RK069AV"]
+
+
+@pytest.mark.parametrize(("height", "glances"), [(110, 0), (72, 1)])
+def test_what_is_nearly_square_is_tried_as_two_lines_without_a_glance(
+    height: int, glances: int
+) -> None:
+    recogniser = FakeRecogniser(
+        [Seen(written("ABC"), 0.0)], two=[written("AB12"), written("CDE")], glanced=0.9
+    )
+    crop = cv2.resize(plate_pixels("AB12", "CDE", height=110), (120, height))
+    views = plates.views(recogniser, crop)  # type: ignore[arg-type]
+    assert text_of(views) == ["AB12", "CDE"]
+    assert recogniser.glances == glances
+    assert recogniser.shown == []
 
 
 def test_a_wide_crop_is_not_glanced_at() -> None:
