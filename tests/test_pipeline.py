@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import anpr
-from anpr import Recognizer, memory
+from anpr import Recognizer, imaging, memory
 from anpr.deadline import Deadline
 from anpr.errors import (
     CorruptImage,
@@ -19,6 +19,7 @@ from anpr.errors import (
     InvalidOption,
     ModelMismatch,
     ModelMissing,
+    TooManyPixels,
     UnsupportedImage,
 )
 from anpr.models import manifest, onnxfile
@@ -27,7 +28,7 @@ from anpr.pipeline import make_detector, make_reader
 from anpr.settings import Settings
 from anpr.types import Box, Candidate, Character, Reading
 from tests.fakes import FixedDetector, FixedReader
-from tests.scenes import car_photo, draw_car, draw_plate, encode, to_bgr
+from tests.scenes import car_photo, draw_car, draw_plate, encode, plate_pixels, to_bgr
 
 PLATE = Box(10, 10, 60, 30)
 
@@ -115,6 +116,33 @@ def test_crops_are_never_larger_than_the_limit() -> None:
     product.read(np.zeros((1000, 1000, 3), np.uint8))
     assert reader.shapes[0][0] <= 480
     assert reader.shapes[0][1] <= 640
+
+
+def test_sizes_are_those_of_the_settings() -> None:
+    settings = Settings(
+        working_side_px=320, padding_px=9, crop_width_px=100, crop_height_px=48, max_pixels=500_000
+    )
+    detector, reader = FixedDetector(Box(100, 50, 140, 60)), FixedReader()
+    product = Recognizer(settings, detector=detector, reader=reader)
+    product.read(np.zeros((160, 320, 3), np.uint8))
+    assert detector.shapes[-1] == (160, 320, 3)
+    assert reader.shapes[-1] == (28, 58, 3)  # 9 px on each side
+    product.read(np.zeros((640, 640, 3), np.uint8))
+    assert detector.shapes[-1] == (320, 320, 3)
+    assert reader.shapes[-1] == (48, 99, 3)
+    with pytest.raises(TooManyPixels):
+        product.read(np.zeros((512, 1024, 3), np.uint8))
+
+
+def test_the_detector_is_that_of_the_settings() -> None:
+    settings = Settings(
+        detector_side_px=256, second_look_px=0, closer_look_px=0, detection_confidence=0.99
+    )
+    photo = imaging.decode(car_photo()).working
+    assert make_detector(Settings()).detect(photo)
+    assert make_detector(settings).detect(photo) == []
+    reader = make_reader(Settings(reader_alphabet="0123456789"))
+    assert set(reader.read(plate_pixels("RK069AV")).text) <= set("0123456789")
 
 
 def test_bad_bytes_are_a_typed_error_and_the_next_photo_is_read(recognizer: Recognizer) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from anpr.errors import ModelUnusable
 from anpr.ocr import PLATE_ALPHABET, OnnxReader, line_input
+from anpr.ocr.calibration import Line
 from anpr.pipeline import make_reader
 from anpr.settings import Settings
 from anpr.types import Reader
@@ -24,7 +25,9 @@ def reader(request: pytest.FixtureRequest) -> Reader:
     return make_reader(Settings(reader_model=request.param, reader_alphabet=PLATE_ALPHABET))
 
 
-def fake_reader(folder: Path, text: str, characters: str = CHARACTERS) -> OnnxReader:
+def fake_reader(
+    folder: Path, text: str, characters: str = CHARACTERS, **metadata: str
+) -> OnnxReader:
     """A reader whose graph answers ``text``, each character after a blank."""
     columns = ["", *characters.split("\n"), " "]
     scores = np.full((1, 2 * len(text) + 1, len(columns)), 0.001, np.float32)
@@ -32,9 +35,22 @@ def fake_reader(folder: Path, text: str, characters: str = CHARACTERS) -> OnnxRe
         column = columns.index(text[step // 2]) if step % 2 else 0
         scores[0, step, column] = 1 - 0.001 * (len(columns) - 1)
     path = constant_graph(
-        folder / "r.onnx", scores, shape=(1, 3, 48, "width"), metadata={"character": characters}
+        folder / "r.onnx",
+        scores,
+        shape=(1, 3, 48, "width"),
+        metadata={"character": characters, **metadata},
     )
     return OnnxReader(ModelFile(path), alphabet=PLATE_ALPHABET)
+
+
+def test_what_the_graph_says_of_its_confidence_is_applied(tmp_path: Path) -> None:
+    crop = plate_pixels("AB1")
+    plain = fake_reader(tmp_path, "AB1").read(crop)
+    told = fake_reader(tmp_path, "AB1", calibration="2 -1 0.5 0.25").read(crop)
+    assert told.confidence == pytest.approx(Line(2, -1)(plain.confidence))
+    assert [one.confidence for one in told.characters] == pytest.approx(
+        [Line(0.5, 0.25)(one.confidence) for one in plain.characters]
+    )
 
 
 @pytest.mark.parametrize("text", ["RK069AV", "B123XYZ", "KA05MF5055", "7ABC123"])

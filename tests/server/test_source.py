@@ -9,6 +9,8 @@ import pytest
 
 from anpr.deadline import Deadline
 from anpr.errors import DeadlineExceeded, SourceTooLarge, UrlNotAllowed
+from anpr.fetch import FetchPolicy
+from anpr.parts import make_fetcher
 from anpr.server.source import Source
 from anpr.settings import Settings
 from tests import loopback
@@ -32,6 +34,25 @@ def test_the_settings_are_the_policy() -> None:
     ):
         with pytest.raises(UrlNotAllowed):
             fetch(Source(settings), "http://192.0.2.1/")
+
+
+def test_the_policy_has_every_limit_of_the_settings() -> None:
+    settings = Settings(
+        fetch_https_only=True,
+        fetch_timeout_s=1.5,
+        max_image_bytes=1234,
+        fetch_max_redirects=1,
+        fetch_ports=(8443,),
+        fetch_hosts=("photos.example",),
+    )
+    assert make_fetcher(settings)._policy == FetchPolicy(
+        https_only=True,
+        timeout_s=1.5,
+        max_bytes=1234,
+        max_redirects=1,
+        ports=(8443,),
+        hosts=("photos.example",),
+    )
 
 
 def test_the_deadline_of_the_request_ends_a_fetch() -> None:

@@ -84,6 +84,15 @@ def test_a_lazy_service_without_its_models_is_not_ready_once_it_knows() -> None:
     assert service.get("/startupz").status_code == 200
 
 
+def test_after_a_rest_it_is_ready_to_try_again() -> None:
+    service = Service()
+    service.detector.load_failure = ModelMissing()
+    service.post(content=photo())
+    assert service.get("/readyz").status_code == 503
+    service.detector.load_failure.retry_after_s = -1
+    assert service.get("/readyz").status_code == 200
+
+
 def test_it_becomes_ready_again_when_they_are_back() -> None:
     service = Service()
     service.detector.load_failure = ModelMissing()

@@ -78,6 +78,8 @@ def test_a_run_is_ended_resumed_and_published(
     assert command.main([*arguments, "--no-publish"]) == 0
     run = tmp_path / "runs" / "reader"
     before = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["steps"]
+    with pytest.raises(SystemExit, match="--resume"):
+        command.main(arguments)
     first = (run / "checkpoint.pt").rename(tmp_path / "first.pt")
     shutil.copy(first, run / "checkpoint.pt")
     assert command.main(["--config", str(config), "--hours", "0.002", "--resume"]) == 0

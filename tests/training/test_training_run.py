@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from anpr.models import onnxfile
+from anpr.models.manifest import read as read_manifest
 from training import data, paths
 from training.detector.__main__ import main
 
@@ -102,6 +103,20 @@ def test_what_is_better_stays(command: list[str], tmp_path: Path) -> None:
     assert main(finish) == 0
     assert (tmp_path / "last.pt").read_bytes() == before
     assert compiled.stat().st_mtime_ns == made
+
+    # a manifest that an earlier run did not come to write
+    manifest = tmp_path / "models.toml"
+    manifest.write_text(
+        "".join(
+            f'[{name}]\nkind = "detector"\nfile = "{file}"\nbytes = 1\nsha256 = "{"0" * 64}"\n'
+            'licence = "AGPL-3.0"\nsource = "here"\n'
+            for name, file in (("last", "last.pt"), ("plate-detector", "last.onnx"))
+        )
+    )
+    assert main(finish) == 0
+    for name, file in (("last", "last.pt"), ("plate-detector", "last.onnx")):
+        entry = read_manifest(tmp_path)[name]
+        assert entry.sha256 == hashlib.sha256((tmp_path / file).read_bytes()).hexdigest()
 
     # the ONNX of another checkpoint, as where one's own is put in place by hand
     compiled.write_bytes(onnxfile.with_metadata(compiled.read_bytes(), {"source_sha256": "ab"}))

@@ -118,9 +118,10 @@ def publish(
         strip(winner, target, start, "photos/train")
     if not _made_from(target, onnx):
         compile_detector(target, onnx, imgsz=imgsz)
-        for entry in manifest.read(target.parent).values() if _has_manifest(target) else ():
-            if entry.path in (target, onnx):
-                manifest.record(target.parent, entry)
+    for entry in manifest.read(target.parent).values() if _has_manifest(target) else ():
+        # also where an earlier run was ended between compiling and recording
+        if entry.path.resolve() in (target.resolve(), onnx.resolve()):
+            manifest.record(target.parent, entry)
     return scores
 
 

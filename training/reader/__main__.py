@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
         options.config, hours=options.hours, threads=options.threads, seed=options.seed
     )
     pretrained = _file(options.pretrained)
+    if (run / CHECKPOINT).exists() and not (options.resume or options.finish):
+        raise SystemExit(f"{run} holds a run: --resume goes on with it, --name begins another")
     labelled = run / "crops.jsonl"
     if not labelled.is_file():
         count = crops.prepare(labelled, OnnxReader(_file(options.judge or options.pretrained)))

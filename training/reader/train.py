@@ -15,7 +15,7 @@ import yaml
 from torch import Tensor
 
 from anpr.ocr import TWO_LINES, input_tensor
-from training.reader import crops, views
+from training.reader import crops, dev, views
 from training.reader.batches import Batch, Batches, loader
 from training.reader.network import Recogniser, best_texts, ctc_loss
 
@@ -186,6 +186,7 @@ def dev_accuracy(network: Recogniser, every: int = 3) -> dict[str, float]:
             inputs = torch.from_numpy(input_tensor(images, images[0].shape[1]))
             texts = best_texts(network(inputs))
         for row, text in zip(some, texts, strict=True):
-            right.setdefault(row["source"], []).append(text in (row["text"], TWO_LINES))
+            sign = TWO_LINES if dev.two_lines(row["text"]) else row["text"]
+            right.setdefault(row["source"], []).append(text in (row["text"], sign))
     network.train()
     return {source: sum(of) / len(of) for source, of in right.items()}
