@@ -8,6 +8,7 @@ and is wrong. The formats are data (``formats.toml``).
 from __future__ import annotations
 
 import functools
+import math
 import re
 import tomllib
 from collections import defaultdict
@@ -149,6 +150,11 @@ def region_of(text: str, among: Collection[str] = ()) -> Region | None:
     which they are not, so that with no regions given a share below nine tenths names none. It says
     nothing about whether the text was read rightly.
     """
+    return _region_of(text, frozenset(among))
+
+
+@functools.lru_cache(maxsize=64)  # a plate asks for its text twice: among candidates, and alone
+def _region_of(text: str, among: frozenset[str]) -> Region | None:
     weights = {
         one.code: one.weight(text, expected=bool(among))
         for one in all_formats()
@@ -179,6 +185,9 @@ def rank(candidates: Sequence[Candidate], among: Collection[str] = ()) -> list[C
     seen: dict[str, float] = defaultdict(float)
     for one in named:
         seen[one.text.translate(_LOOK_ALIKES)] += one.confidence
-    first = [one for one in named if one.region is not None and one.confidence >= floor]
-    first.sort(key=lambda one: -seen[one.text.translate(_LOOK_ALIKES)])
-    return first + [one for one in named if one not in first]
+
+    def place(one: Candidate) -> float:
+        fits = one.region is not None and one.confidence >= floor
+        return -seen[one.text.translate(_LOOK_ALIKES)] if fits else math.inf
+
+    return sorted(named, key=place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -37,22 +38,17 @@ def test_the_settings_are_the_policy() -> None:
 
 
 def test_the_policy_has_every_limit_of_the_settings() -> None:
+    limits: dict[str, Any] = {
+        "https_only": True,
+        "timeout_s": 1.5,
+        "max_redirects": 1,
+        "ports": (8443,),
+        "hosts": ("photos.example",),
+    }
     settings = Settings(
-        fetch_https_only=True,
-        fetch_timeout_s=1.5,
-        max_image_bytes=1234,
-        fetch_max_redirects=1,
-        fetch_ports=(8443,),
-        fetch_hosts=("photos.example",),
+        max_image_bytes=1234, **{f"fetch_{name}": value for name, value in limits.items()}
     )
-    assert make_fetcher(settings)._policy == FetchPolicy(
-        https_only=True,
-        timeout_s=1.5,
-        max_bytes=1234,
-        max_redirects=1,
-        ports=(8443,),
-        hosts=("photos.example",),
-    )
+    assert make_fetcher(settings)._policy == FetchPolicy(max_bytes=1234, **limits)
 
 
 def test_the_deadline_of_the_request_ends_a_fetch() -> None:

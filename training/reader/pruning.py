@@ -40,12 +40,16 @@ def prune(
 
     ``batches`` are inputs of the graph, float32 (N, 3, 48, W).
     """
-    pairs = _pairs(graph)
-    wanted = _samples(graph, [second.output[0] for _, second in pairs], batches)
     weights = {one.name: one for one in graph.graph.initializer}
-    for width, (first, second) in zip(widths, pairs, strict=True):
-        if width >= numpy_helper.to_array(weights[first.input[1]]).shape[0]:
-            continue
+    pairs = [
+        (width, first, second)
+        for width, (first, second) in zip(widths, _pairs(graph), strict=True)
+        if width < weights[first.input[1]].dims[0]
+    ]
+    if not pairs:
+        return
+    wanted = _samples(graph, [second.output[0] for _, _, second in pairs], batches)
+    for width, first, second in pairs:
         (hidden,) = _samples(graph, [second.input[0]], batches).values()
         columns = numpy_helper.to_array(weights[second.input[1]])[:, :, 0, 0]
         importance = hidden.std(axis=0) * np.linalg.norm(columns, axis=0)
